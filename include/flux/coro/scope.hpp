@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: MIT
+// flux/coro/scope.hpp - task_scope: the owner of everything that runs concurrently. Nothing is detached.
+//
+//   spawn(f, args...) -> child frame under the scope's context -> finished -> frame destroyed -> join() resumes
+//
+// A child starts through the ready queue, never inside spawn(). A scope must be joined; destroying one with
+// live children aborts. Deliberately not here: results of children (when.hpp).
+#pragma once
+
+#include <flux/coro/task.hpp>
+
+#include <concepts>
+#include <exception>
+
+namespace flux::inline FLUX_ABI {
+
+/// What the first failure of a child does to its siblings.
+enum class scope_policy : unsigned char {
+    first_error_cancels, ///< stops the scope with `canceled`; join() reports the first error
+    collect,             ///< siblings go on; join() reports the first error when all ended
+};
+
+class task_scope;
+
+namespace detail {
+
+class child;
+
+class child_promise final : public promise_base {
+public:
+    child get_return_object() noexcept;
+    class final_awaiter {
+    public:
+        bool await_ready() const noexcept { return false; }
+        void await_suspend(std::coroutine_handle<child_promise> self) const noexcept { self.promise().finished(); }
+        void await_resume() const noexcept {}
+    };
+    final_awaiter final_suspend() noexcept { return {}; }
+    void return_void() noexcept {}
+    void unhandled_exception() noexcept { end_.set_current_exception(); }
+
+    void start(task_scope& scope, context_node& ctx) noexcept {
+        scope_ = &scope;
+        set_ctx(ctx);
+        node_.handle = std::coroutine_handle<child_promise>::from_promise(*this);
+        ctx.home().make_ready(node_);
+    }
+
+private:
+    
+    struct end_node : ready_node {
+        explicit end_node(child_promise& p) noexcept : ready_node(&reap), promise(&p) {}
+        static void reap(ready_node& node) noexcept;
+        child_promise* promise;
+    };
+    // The frame is destroyed from the loop, not from inside its own final suspension (GCC PR 121961).
+    void finished() noexcept { ctx().home().make_ready(end_node_); }
+
+    task_scope* scope_ = nullptr;
+    ready_resume node_;
+    end_node end_node_{*this};
+    outcome<void> end_;
+};
+
+/// The frame that carries one spawned callable and its arguments.
+class child {
+public:
+    using promise_type = child_promise;
+    explicit child(std::coroutine_handle<child_promise> handle) noexcept : handle_(handle) {}
+    child(child&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+    child& operator=(child&&) = delete;
+    ~child() {
+        if (handle_) {
+            handle_.destroy();
+        }
+    }
+    [[nodiscard]] child_promise& release() noexcept { return std::exchange(handle_, nullptr).promise(); }
+
+private:
+    std::coroutine_handle<child_promise> handle_;
+};
+
+inline child child_promise::get_return_object() noexcept {
+    return child(std::coroutine_handle<child_promise>::from_promise(*this));
+}
+
+template <class F, class... Args>
+child run_child(F f, Args... args) {
+    co_await f(std::move(args)...);
+}
+template <class Op>
+child run_child_op(Op op) {
+    co_await std::move(op);
+}
+
+class join_op;
+class join_state;
+
+} // namespace detail
+
+/// Owns concurrent tasks; every one of them ends before join() does.
+///
+///     auto ctx = co_await this_context();
+///     task_scope scope(ctx);
+///     scope.spawn(worker, 1);
+///     co_await scope.join();
+///
+/// with_scope() below joins by itself, also when the block throws; prefer it where exceptions may pass.
+/// Threads  the reactor thread of its context.
+class task_scope {
+public:
+    explicit task_scope(context parent, scope_policy policy = scope_policy::first_error_cancels) noexcept
+        : node_(parent.node()), policy_(policy) {}
+    task_scope(const task_scope&) = delete;
+    task_scope& operator=(const task_scope&) = delete;
+    ~task_scope() { FLUX_ASSERT(live_ == 0, "task_scope destroyed before its children ended: join it"); }
+
+    /// Starts `f(args...)`, which must return a task, as a child. Callable and arguments are decay-copied
+    /// into the child's frame, so a capturing closure lives as long as its task. The child runs under the
+    /// scope's context, first in the next pass of the loop.
+    template <class F, class... Args>
+        requires std::invocable<std::decay_t<F>&, std::decay_t<Args>...>
+    void spawn(F&& f, Args&&... args) {
+        adopt(detail::run_child<std::decay_t<F>, std::decay_t<Args>...>(std::forward<F>(f), std::forward<Args>(args)...));
+    }
+    /// Starts a task or another operation as a child; its value is dropped.
+    template <operation Op>
+        requires(!std::is_lvalue_reference_v<Op>)
+    void spawn(Op&& op) {
+        adopt(detail::run_child_op<std::remove_cvref_t<Op>>(std::forward<Op>(op)));
+    }
+
+    /// Stops all children, present and future.
+    void stop(stop_reason reason = stop_reason::canceled) noexcept {
+        stopped_by_us_ = stopped_by_us_ || !node_.stopped();
+        node_.stop(reason);
+    }
+    [[nodiscard]] std::size_t size() const noexcept { return live_; }
+    [[nodiscard]] context ctx() noexcept { return context(node_); }
+
+    /// Waits until no child is left, then yields the first error of a child, if there was one.
+    /// Cancel   not by itself: a stop of the enclosing context stops the children, and join() waits for them.
+    [[nodiscard]] detail::join_op join() noexcept;
+
+private:
+    friend class detail::child_promise;
+    friend class detail::join_state;
+
+    void adopt(detail::child&& frame) noexcept {
+        ++live_;
+        frame.release().start(*this, node_);
+    }
+    void child_ended(detail::outcome<void>& end) noexcept {
+        keep_first_failure(end);
+        if (--live_ == 0 && joiner_ != nullptr) {
+            node_.home().make_ready(*std::exchange(joiner_, nullptr));
+        }
+    }
+    void keep_first_failure(detail::outcome<void>& end) noexcept {
+        if (end.empty()) {
+            return;
+        }
+        // Children that end because we stopped them did what they were told.
+        if (stopped_by_us_ && end.is_cancellation()) {
+            return;
+        }
+        if (!failed_) {
+            failed_ = true;
+            first_failure_.adopt(end);
+        }
+        if (policy_ == scope_policy::first_error_cancels) {
+            stop();
+        }
+    }
+
+    detail::context_node node_;
+    std::size_t live_ = 0;
+    detail::ready_node* joiner_ = nullptr;
+    detail::outcome<void> first_failure_;
+    scope_policy policy_;
+    bool failed_ = false;
+    bool stopped_by_us_ = false;
+};
+
+namespace detail {
+
+inline void child_promise::end_node::reap(ready_node& node) noexcept {
+    child_promise& promise = *static_cast<end_node&>(node).promise;
+    task_scope& scope = *promise.scope_;
+    // The frame first: a joiner may rely on everything that the child owned being gone.
+    outcome<void> end;
+    end.adopt(promise.end_);
+    std::coroutine_handle<child_promise>::from_promise(promise).destroy();
+    scope.child_ended(end);
+}
+
+class join_op {
+public:
+    using value_type = void;
+    using state_type = join_state;
+    explicit join_op(task_scope& scope) noexcept : scope_(&scope) {}
+
+private:
+    friend class join_state;
+    task_scope* scope_;
+};
+
+class join_state : public ready_resume {
+public:
+    join_state(join_op op, context_node&) noexcept : scope_(op.scope_) {}
+    bool await_ready() const noexcept { return scope_->live_ == 0; }
+    void await_suspend(std::coroutine_handle<> waiter) noexcept {
+        FLUX_ASSERT(scope_->joiner_ == nullptr, "task_scope joined twice at the same time");
+        ready_resume::handle = waiter;
+        scope_->joiner_ = this;
+    }
+    [[nodiscard]] result<void> take() {
+        if (!std::exchange(scope_->failed_, false)) {
+            return {};
+        }
+        return scope_->first_failure_.take();
+    }
+
+private:
+    task_scope* scope_;
+};
+
+} // namespace detail
+
+inline detail::join_op task_scope::join() noexcept { return detail::join_op(*this); }
+
+namespace detail {
+
+template <class F>
+task<> with_scope_impl(F& f, scope_policy policy) {
+    auto ctx = co_await this_context();
+    task_scope scope(ctx, policy);
+    outcome<void> body;
+    try {
+        co_await f(scope);
+    } catch (...) {
+        body.set_current_exception();
+        scope.stop();
+    }
+    auto joined = co_await attempt(scope.join());
+    if (!body.empty()) {
+        auto failed = body.take();
+        co_await fail(std::move(failed).error());
+    }
+    if (!joined) {
+        co_await fail(std::move(joined).error());
+    }
+}
+
+} // namespace detail
+
+/// Runs `f(task_scope&)`, which returns a task, and joins the scope before it returns: on success, on error
+/// and on cancellation. If the body fails, the children are stopped first and its error is the one reported.
+/// Params   f  borrowed until the returned task ends: name the closure, then pass it.
+template <class F>
+    requires std::invocable<F&, task_scope&>
+[[nodiscard]] task<> with_scope(F& f, scope_policy policy = scope_policy::first_error_cancels) {
+    return detail::with_scope_impl(f, policy);
+}
+
+} // namespace flux::inline FLUX_ABI
