@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: MIT
+# Every examples/*.cpp is one program, <build>/examples/<name>.
+file(GLOB _examples CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/examples/*.cpp")
+foreach(_source IN LISTS _examples)
+  get_filename_component(_name "${_source}" NAME_WE)
+  flux_program(example_${_name} SOURCES "${_source}" NAME "${_name}" DIRECTORY "${PROJECT_BINARY_DIR}/examples")
+endforeach()

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+# How the programs of this project (tests, examples, benchmarks) are compiled. Users of flux never see these flags.
+
+if(NOT DEFINED CMAKE_CXX_STANDARD)
+  set(CMAKE_CXX_STANDARD 20)
+endif()
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+if(NOT DEFINED CMAKE_CXX_EXTENSIONS)
+  set(CMAKE_CXX_EXTENSIONS OFF)
+endif()
+
+add_library(flux_build_flags INTERFACE)
+target_compile_options(flux_build_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wold-style-cast -Wnon-virtual-dtor
+  -Woverloaded-virtual -Wcast-align -Wnull-dereference -Wformat=2 -Wimplicit-fallthrough -Wextra-semi
+  "$<$<CXX_COMPILER_ID:GNU>:-Wduplicated-cond;-Wduplicated-branches;-Wlogical-op;-Wuseless-cast>"
+  "$<$<BOOL:${FLUX_WERROR}>:-Werror>"
+  # g++ makes a call out of a symmetric transfer below -O2: long chains of inline completions eat the stack.
+  "$<$<AND:$<CXX_COMPILER_ID:GNU>,$<NOT:$<CONFIG:Release>>>:-foptimize-sibling-calls>")
+
+if(FLUX_SANITIZE STREQUAL "address")
+  set(_sanitizer -fsanitize=address,undefined -fno-sanitize-recover=undefined)
+elseif(FLUX_SANITIZE STREQUAL "thread")
+  set(_sanitizer -fsanitize=thread)
+elseif(FLUX_SANITIZE)
+  message(FATAL_ERROR "flux: FLUX_SANITIZE is '${FLUX_SANITIZE}'; it can be empty, address or thread")
+endif()
+if(FLUX_SANITIZE)
+  target_compile_options(flux_build_flags INTERFACE ${_sanitizer} -fno-omit-frame-pointer)
+  target_link_options(flux_build_flags INTERFACE ${_sanitizer})
+endif()
+# The second assertion level: on where bugs are looked for, off where users run.
+target_compile_definitions(flux_build_flags INTERFACE
+  "$<$<OR:$<CONFIG:Debug>,$<BOOL:${FLUX_SANITIZE}>>:FLUX_CHECKED=1>")
+
+# flux_program(<target> SOURCES <file>... [LIBS <target>...] [DIRECTORY <dir>] [NAME <file name>])
+# An optional part is linked when one of the sources includes one of its headers, or a helper that is named after it
+# (<flux/tls/stream.hpp>, "support/tls_pair.hpp").
+function(flux_program target)
+  cmake_parse_arguments(arg "" "DIRECTORY;NAME" "SOURCES;LIBS" ${ARGN})
+  add_executable(${target} ${arg_SOURCES})
+  target_link_libraries(${target} PRIVATE flux::flux ${arg_LIBS} flux_build_flags)
+  foreach(part testing tls zlib)
+    foreach(source IN LISTS arg_SOURCES)
+      if(NOT source MATCHES "[.]cpp$")
+        continue()
+      endif()
+      file(STRINGS "${source}" uses REGEX "^#[ ]*include [<\"](.*/)?${part}[a-z_]*[./]" LIMIT_COUNT 1)
+      if(uses AND NOT TARGET flux::${part})
+        message(FATAL_ERROR "flux: ${source} needs flux::${part}, which this configuration leaves out")
+      elseif(uses)
+        target_link_libraries(${target} PRIVATE flux::${part})
+        break()
+      endif()
+    endforeach()
+  endforeach()
+  if(arg_NAME)
+    set_target_properties(${target} PROPERTIES OUTPUT_NAME "${arg_NAME}")
+  endif()
+  if(arg_DIRECTORY)
+    set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${arg_DIRECTORY}")
+  endif()
+endfunction()
