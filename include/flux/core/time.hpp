@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+// flux/core/time.hpp - the one clock of flux, and arithmetic on it that saturates instead of overflowing.
+#pragma once
+
+#include <flux/config.hpp>
+
+#include <chrono>
+
+namespace flux::inline FLUX_ABI {
+
+/// Monotonic; the reactor's driver says what "now" is (the kernel's clock, or a virtual one in tests).
+using clock = std::chrono::steady_clock;
+using time_point = clock::time_point;
+using duration = clock::duration;
+using std::chrono::hours;
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::nanoseconds;
+using std::chrono::seconds;
+
+/// A deadline that never comes.
+inline constexpr time_point no_deadline = time_point::max();
+
+/// `start` + `d` without overflow: the result is at most no_deadline. A negative `d` gives `start`.
+template <class Rep, class Period>
+[[nodiscard]] constexpr time_point deadline_after(time_point start, std::chrono::duration<Rep, Period> d) noexcept {
+    using limit = std::chrono::duration<double>;
+    if (d <= d.zero()) {
+        return start;
+    }
+    if (limit(d) >= limit(no_deadline - start)) {
+        return no_deadline;
+    }
+    return start + std::chrono::ceil<duration>(d);
+}
+
+} // namespace flux::inline FLUX_ABI
