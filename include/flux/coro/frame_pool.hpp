@@ -41,19 +41,10 @@ public:
     }
 
     [[nodiscard]] void* allocate(std::size_t size) {
-        ++stats_.allocated;
+        void* frame = take(size);
+        ++stats_.allocated; // after take(): where it throws there is no frame
         ++stats_.live;
-        const std::size_t index = (size + granule - 1) / granule;
-        if (FLUX_SANITIZED || index > classes) {
-            return ::operator new(size);
-        }
-        node*& list = free_[index - 1];
-        if (list != nullptr) {
-            node* taken = list;
-            list = taken->next;
-            return taken;
-        }
-        return ::operator new(index * granule);
+        return frame;
     }
 
     void release(void* frame, std::size_t size) noexcept {
@@ -67,19 +58,35 @@ public:
         list = ::new (frame) node(list);
     }
 
-    [[nodiscard]] const frame_stats& stats() const noexcept { return stats_; }
-
     // noinline: a coroutine may resume on a stack where the compiler cached another thread's address.
-    [[nodiscard, gnu::noinline]] static frame_pool& local() noexcept {
+    [[nodiscard, gnu::noinline]] static void* allocate_here(std::size_t size) { return local().allocate(size); }
+    [[gnu::noinline]] static void release_here(void* frame, std::size_t size) noexcept { local().release(frame, size); }
+    [[nodiscard, gnu::noinline]] static frame_stats stats_here() noexcept { return local().stats_; }
+
+private:
+    [[nodiscard]] static frame_pool& local() noexcept {
         static thread_local frame_pool pool;
         return pool;
     }
-
-private:
     struct node {
         explicit node(node* n) noexcept : next(n) {}
         node* next;
     };
+
+    [[nodiscard]] void* take(std::size_t size) {
+        const std::size_t index = (size + granule - 1) / granule;
+        if (FLUX_SANITIZED || index > classes) {
+            return ::operator new(size);
+        }
+        node*& list = free_[index - 1];
+        if (list == nullptr) {
+            return ::operator new(index * granule);
+        }
+        node* taken = list;
+        list = taken->next;
+        return taken;
+    }
+
     node* free_[classes] = {};
     frame_stats stats_;
 };
@@ -87,6 +94,6 @@ private:
 } // namespace detail
 
 /// Frame counters of the calling thread.
-[[nodiscard]] inline frame_stats coroutine_frame_stats() noexcept { return detail::frame_pool::local().stats(); }
+[[nodiscard]] inline frame_stats coroutine_frame_stats() noexcept { return detail::frame_pool::stats_here(); }
 
 } // namespace flux::inline FLUX_ABI

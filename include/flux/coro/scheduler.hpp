@@ -43,6 +43,9 @@ private:
 
 } // namespace detail
 
+/// What kind of loop a scheduler is: operations that do real I/O need a reactor.
+enum class scheduler_kind : unsigned char { reactor, other };
+
 class scheduler {
 public:
     scheduler(const scheduler&) = delete;
@@ -57,19 +60,7 @@ public:
     [[nodiscard]] bool has_ready() const noexcept { return ready_head_ != nullptr; }
 
     /// Runs what is ready now, not what becomes ready meanwhile. Returns how many.
-    std::size_t run_ready() noexcept {
-        detail::ready_node* at = std::exchange(ready_head_, nullptr);
-        ready_tail_ = &ready_head_;
-        std::size_t count = 0;
-        while (at != nullptr) {
-            detail::ready_node& node = *at;
-            at = node.next;
-            budget_ = inline_budget;
-            node.run(node);
-            ++count;
-        }
-        return count;
-    }
+    std::size_t run_ready() noexcept { return run_list(take_ready()); }
 
     /// How many operations in a row may complete without going through the ready queue. It bounds the stack
     /// where the compiler turns symmetric transfer into calls, and keeps one coroutine from starving others.
@@ -80,6 +71,8 @@ public:
     void arm(timer& t, time_point at) { timers_.arm(t, at); }
     void disarm(timer& t) noexcept { timers_.disarm(t); }
     [[nodiscard]] const timer_queue& timers() const noexcept { return timers_; }
+
+    [[nodiscard]] scheduler_kind kind() const noexcept { return kind_; }
 
     /// The time of this turn, read once per turn.
     [[nodiscard]] time_point now() const noexcept { return now_; }
@@ -92,7 +85,8 @@ public:
     [[nodiscard]] static scheduler* current() noexcept { return current_slot(); }
 
 protected:
-    explicit scheduler(std::shared_ptr<detail::mailbox> mail) noexcept : mailbox_(std::move(mail)) {}
+    explicit scheduler(std::shared_ptr<detail::mailbox> mail, scheduler_kind kind = scheduler_kind::other) noexcept
+        : mailbox_(std::move(mail)), kind_(kind) {}
     ~scheduler() { mailbox_->close(); }
 
     /// Marks this thread as the owner while it exists.
@@ -106,6 +100,23 @@ protected:
     private:
         scheduler* previous_;
     };
+
+    /// The two halves of run_ready(), for a loop that puts the list into an order of its own in between.
+    [[nodiscard]] detail::ready_node* take_ready() noexcept {
+        ready_tail_ = &ready_head_;
+        return std::exchange(ready_head_, nullptr);
+    }
+    std::size_t run_list(detail::ready_node* at) noexcept {
+        std::size_t count = 0;
+        while (at != nullptr) {
+            detail::ready_node& node = *at;
+            at = node.next;
+            budget_ = inline_budget;
+            node.run(node);
+            ++count;
+        }
+        return count;
+    }
 
     void set_now(time_point now) noexcept { now_ = now; }
     timer_queue& timer_heap() noexcept { return timers_; }
@@ -123,6 +134,7 @@ private:
     time_point now_{};
     timer_queue timers_;
     std::shared_ptr<detail::mailbox> mailbox_;
+    scheduler_kind kind_;
 };
 
 } // namespace flux::inline FLUX_ABI

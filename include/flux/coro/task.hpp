@@ -35,8 +35,8 @@ public:
     promise_base(const promise_base&) = delete;
     promise_base& operator=(const promise_base&) = delete;
 
-    static void* operator new(std::size_t size) { return frame_pool::local().allocate(size); }
-    static void operator delete(void* frame, std::size_t size) noexcept { frame_pool::local().release(frame, size); }
+    static void* operator new(std::size_t size) { return frame_pool::allocate_here(size); }
+    static void operator delete(void* frame, std::size_t size) noexcept { frame_pool::release_here(frame, size); }
 
     std::suspend_always initial_suspend() noexcept { return {}; }
 
@@ -89,37 +89,31 @@ public:
     outcome() noexcept : kind_(kind::none) {}
     outcome(const outcome&) = delete;
     outcome& operator=(const outcome&) = delete;
-    ~outcome() {
-        switch (kind_) {
-        case kind::none: break;
-        case kind::value: std::destroy_at(std::addressof(value_)); break;
-        case kind::error: std::destroy_at(std::addressof(error_)); break;
-        case kind::exception: std::destroy_at(std::addressof(exception_)); break;
-        }
-    }
+    ~outcome() { clear(); }
 
     template <class... U>
     void set_value(U&&... value) {
         std::construct_at(std::addressof(value_), std::forward<U>(value)...);
         kind_ = kind::value;
     }
-    void set_error(error&& e) noexcept {
+    void set_error(error e) noexcept {
         std::construct_at(std::addressof(error_), std::move(e));
         kind_ = kind::error;
     }
     void set_current_exception() noexcept {
         try {
             throw;
-        } catch (error& e) {
-            set_error(std::move(e));
+        } catch (const error& e) {
+            set_error(e); // copied: another exception_ptr may share this object
         } catch (...) {
             std::construct_at(std::addressof(exception_), std::current_exception());
             kind_ = kind::exception;
         }
     }
-    /// Takes over a failure of another outcome; a value is not moved.
+    /// Takes over a failure of another outcome in place of what was here; a value is not moved.
     template <class U>
     void adopt(outcome<U>& other) noexcept {
+        clear();
         if (other.kind_ == outcome<U>::kind::error) {
             set_error(std::move(other.error_));
         } else if (other.kind_ == outcome<U>::kind::exception) {
@@ -128,9 +122,7 @@ public:
         }
     }
     [[nodiscard]] bool empty() const noexcept { return kind_ == kind::none; }
-    [[nodiscard]] bool is_cancellation() const noexcept {
-        return kind_ == kind::error && error_.is(errc::canceled);
-    }
+    [[nodiscard]] bool is_error(errc code) const noexcept { return kind_ == kind::error && error_.is(code); }
 
     /// Moves the outcome out; rethrows a foreign exception.
     [[nodiscard]] result<T> take() {
@@ -150,6 +142,15 @@ public:
 private:
     template <class>
     friend class outcome;
+    void clear() noexcept {
+        switch (std::exchange(kind_, kind::none)) {
+        case kind::none: break;
+        case kind::value: std::destroy_at(std::addressof(value_)); break;
+        case kind::error: std::destroy_at(std::addressof(error_)); break;
+        case kind::exception: std::destroy_at(std::addressof(exception_)); break;
+        }
+    }
+
     enum class kind : unsigned char { none, value, error, exception };
     union {
         stored value_;

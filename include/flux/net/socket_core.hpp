@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+// flux/net/socket_core.hpp - what a connected stream socket is inside: descriptor, receiver, who waits.
+//
+// Lives on the heap because the kernel knows its address; the stream object that owns it can move. close()
+// lets go of it: it ends its operations, closes the descriptor after the last completion (close(2) earlier
+// would neither end them nor send FIN), and then deletes itself. Deliberately not here: the operations'
+// states (socket_ops.hpp), names and options of sockets.
+#pragma once
+
+#include <flux/coro/frame_pool.hpp>
+#include <flux/io/receiver.hpp>
+#include <flux/io/unique_fd.hpp>
+#include <flux/net/stream.hpp>
+
+#include <memory>
+#include <utility>
+
+#include <sys/socket.h>
+
+namespace flux::inline FLUX_ABI::detail {
+
+class socket_core final : private receiver::owner, private reactor_resident {
+public:
+    /// A reader that waits for octets: told once, then it is not the reader any more.
+    class reader {
+    public:
+        using action = void (*)(reader&) noexcept;
+        explicit reader(action r) noexcept : readable(r) {}
+        action readable;
+    };
+
+    socket_core(reactor& home, unique_fd fd) noexcept
+        : home_(&home), fd_(std::move(fd)), rx_(home, fd_.get(), *this) {
+        home.add_resident(*this);
+    }
+
+    static void* operator new(std::size_t size) { return frame_pool::allocate_here(size); }
+    static void operator delete(void* memory, std::size_t size) noexcept { frame_pool::release_here(memory, size); }
+
+    [[nodiscard]] reactor& home() const noexcept { return *home_; }
+    [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+    [[nodiscard]] receiver& rx() noexcept { return rx_; }
+
+    [[nodiscard]] bool is_reading() const noexcept { return reader_ != nullptr; }
+    void wait_readable(reader& r) noexcept {
+        reader_ = &r;
+        rx_.set_waiting(true);
+        rx_.arm();
+    }
+    void stop_waiting() noexcept {
+        reader_ = nullptr;
+        rx_.set_waiting(false);
+    }
+
+    /// One write at a time: two would interleave their octets.
+    [[nodiscard]] bool begin_write() noexcept { return !std::exchange(writing_, true); }
+    void end_write() noexcept { writing_ = false; }
+
+    void watch_hangup(hangup_listener* listener) noexcept {
+        listener_ = listener;
+        if (listener != nullptr) {
+            rx_.arm();
+            tell_listener();
+        }
+    }
+
+    /// The first chunk as octets that give their buffer back.
+    [[nodiscard]] received take_octets() {
+        chunk* c = &rx_.pop();
+        buffer_pool& pool = rx_.pool();
+        if (pool.leases_are_scarce()) {
+            c = &pool.to_heap(*c);
+        }
+        const const_buffer octets(c->data, c->size);
+        if (c->id == buffer_pool::heap_chunk) {
+            return received(octets, &give_back_heap, c, 0);
+        }
+        pool.lease_begins();
+        return received(octets, &give_back_shared, &pool, c->id);
+    }
+
+    /// Called by the stream that lets go of it.
+    void close() noexcept {
+        FLUX_ASSERT(reader_ == nullptr && !writing_, "a stream was closed while an operation on it was in flight");
+        listener_ = nullptr;
+        owned_ = false;
+        if (fd_.get() < 0) {
+            delete this; // the reactor ended first
+            return;
+        }
+        rx_.close();
+    }
+
+private:
+    friend struct std::default_delete<socket_core>;
+    ~socket_core() = default;
+
+    void receive_ready() noexcept override {
+        if (reader_ != nullptr) {
+            rx_.set_waiting(false);
+            reader& waiting = *std::exchange(reader_, nullptr);
+            waiting.readable(waiting);
+        } else {
+            tell_listener();
+        }
+    }
+    void receive_idle() noexcept override {
+        reactor_resident::unlink();
+        home_->driver().forget(fd_.get());
+        fd_.reset();
+        if (!owned_) {
+            delete this;
+        }
+    }
+    void reactor_ends() noexcept override { rx_.close(); }
+
+    void tell_listener() noexcept {
+        if (listener_ == nullptr) {
+            return;
+        }
+        const bool reset = (rx_.ended() && rx_.failure() != 0) || rx_.hung_up() == receiver::hangup::reset;
+        if (reset || rx_.ended() || rx_.hung_up() == receiver::hangup::end) {
+            std::exchange(listener_, nullptr)->notify(reset);
+        }
+    }
+
+    static void give_back_shared(void* pool, std::uint32_t id) noexcept {
+        auto& p = *static_cast<buffer_pool*>(pool);
+        p.lease_ends();
+        p.free_shared(id);
+    }
+    static void give_back_heap(void* c, std::uint32_t) noexcept { ::operator delete(c); }
+
+    reactor* home_;
+    unique_fd fd_;
+    receiver rx_;
+    reader* reader_ = nullptr;
+    hangup_listener* listener_ = nullptr;
+    bool writing_ = false;
+    bool owned_ = true;
+};
+
+} // namespace flux::inline FLUX_ABI::detail
