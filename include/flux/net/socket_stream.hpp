@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+// flux/net/socket_stream.hpp - the buffered_stream over a connected stream socket: tcp_stream and unix_stream.
+//
+// Owns the connection. Does not retry and knows no HTTP or TLS. Deliberately not here: names (resolve),
+// how a connection comes to be (connect.hpp, listener.hpp), timeouts (the context).
+#pragma once
+
+#include <flux/net/socket.hpp>
+#include <flux/net/socket_ops.hpp>
+
+#include <utility>
+
+namespace flux::inline FLUX_ABI {
+
+/// A connected stream socket of one reactor.
+///
+/// Movable while no operation is in flight. Destruction closes: what was written is delivered by the kernel,
+/// what was received and not read makes the kernel send a reset.
+/// Threads  the thread of its reactor.  Cost  one block from the frame pool per connection.
+class socket_stream {
+public:
+    /// A closed stream.
+    socket_stream() noexcept = default;
+    /// Takes a connected descriptor in blocking mode.
+    socket_stream(reactor& home, unique_fd fd) : core_(new detail::socket_core(home, std::move(fd))) {}
+    socket_stream(socket_stream&& other) noexcept : core_(std::exchange(other.core_, nullptr)) {}
+    socket_stream& operator=(socket_stream&& other) noexcept {
+        if (this != &other) {
+            close();
+            core_ = std::exchange(other.core_, nullptr);
+        }
+        return *this;
+    }
+    ~socket_stream() { close(); }
+
+    /// Reads 1 to out.size() octets; 0 is the end of the stream.
+    /// Params   out  borrowed until the operation ends.
+    /// Errors   ECONNRESET and other errors of the kernel; errc::closed, errc::overlap; the context's reason.
+    /// Cancel   at once; no octet is lost.
+    /// Overlap  one read and one write may be in flight.
+    /// Cost     a copy from the shared receive buffer; no system call if octets are queued.
+    [[nodiscard]] detail::read_some_op read_some(mutable_buffer out) noexcept { return {core_, out}; }
+
+    /// Reads what arrived, in its own buffer, without a copy. Empty is the end of the stream. Otherwise as
+    /// read_some. Give the buffer back soon: all connections of the reactor share them.
+    [[nodiscard]] detail::receive_op receive() noexcept { return detail::receive_op(core_); }
+
+    /// Hands all octets to the kernel.
+    /// Params   in    borrowed until the operation ends.
+    /// Errors   EPIPE, ECONNRESET ...; errc::closed, errc::overlap; the context's reason. After an error or a
+    ///          stop in mid-write it is unknown how much went out: close the stream.
+    /// Cost     one system call, or a share of the turn's one.
+    [[nodiscard]] detail::write_op write_all(const_buffer in) noexcept { return {core_, in}; }
+    /// The same for several buffers, up to 8 per system call. The list itself is borrowed too.
+    [[nodiscard]] detail::gather_op write_all(std::span<const const_buffer> list) noexcept { return {core_, list}; }
+
+    /// Sends FIN after what was written; the peer's octets can still be read.
+    [[nodiscard]] result<void> shutdown_write() noexcept {
+        if (core_ == nullptr) {
+            return fail(errc::closed);
+        }
+        if (::shutdown(core_->fd(), SHUT_WR) != 0) {
+            return fail(error::from_errno(errno));
+        }
+        return {};
+    }
+
+    /// Closes. No operation may be in flight.
+    void close() noexcept {
+        if (core_ != nullptr) {
+            std::exchange(core_, nullptr)->close();
+        }
+    }
+    /// Closes with a reset: the peer learns that the exchange did not end well, and nothing lingers.
+    void abort() noexcept {
+        if (core_ != nullptr) {
+            const ::linger now{1, 0};
+            ::setsockopt(core_->fd(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
+            close();
+        }
+    }
+    [[nodiscard]] bool is_open() const noexcept { return core_ != nullptr; }
+
+    /// `listener` is told once when the peer resets or ends the connection while no read is in flight, also
+    /// if octets wait to be read. nullptr ends the watch. May be told inside this call.
+    void watch_hangup(hangup_listener* listener) noexcept {
+        if (core_ != nullptr) {
+            core_->watch_hangup(listener);
+        }
+    }
+
+    /// The descriptor, for options; -1 when closed. Do not read, write or close it.
+    [[nodiscard]] int native_handle() const noexcept { return core_ == nullptr ? -1 : core_->fd(); }
+    [[nodiscard]] result<endpoint> local_endpoint() const { return detail::name_of(native_handle(), &::getsockname); }
+    [[nodiscard]] result<endpoint> peer_endpoint() const { return detail::name_of(native_handle(), &::getpeername); }
+
+private:
+    detail::socket_core* core_ = nullptr;
+};
+
+/// A TCP connection. Small writes are sent at once (TCP_NODELAY), as request and answer protocols want it.
+class tcp_stream : public socket_stream {
+public:
+    using socket_stream::socket_stream;
+    /// Options every new connection gets; accepted ones inherit them from the listener.
+    [[nodiscard]] static result<void> prepare(int fd, const endpoint& peer) {
+        return peer.is_ip() ? detail::set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1, "TCP_NODELAY") : result<void>();
+    }
+};
+
+/// A connection over a Unix stream socket.
+class unix_stream : public socket_stream {
+public:
+    using socket_stream::socket_stream;
+    [[nodiscard]] static result<void> prepare(int, const endpoint&) { return {}; }
+
+    /// Who connected: process, user and group as the kernel saw them at connect time.
+    [[nodiscard]] result<::ucred> peer_credentials() const {
+        ::ucred who{};
+        ::socklen_t size = sizeof who;
+        if (::getsockopt(native_handle(), SOL_SOCKET, SO_PEERCRED, &who, &size) != 0) {
+            return detail::last_error("SO_PEERCRED");
+        }
+        return who;
+    }
+};
+
+static_assert(buffered_stream<tcp_stream> && buffered_stream<unix_stream>);
+
+} // namespace flux::inline FLUX_ABI
