@@ -48,6 +48,9 @@ public:
         return true;
     }
 
+    /// Any thread: whether the owner has ended.
+    [[nodiscard]] bool is_closed() const noexcept { return head_.load(std::memory_order_acquire) == closed(); }
+
     /// Owner: runs what was pushed so far, in order of arrival. Returns how many.
     std::size_t run_all() noexcept {
         if (head_.load(std::memory_order_relaxed) == nullptr) {

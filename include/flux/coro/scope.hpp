@@ -36,7 +36,11 @@ public:
         void await_resume() const noexcept {}
     };
     final_awaiter final_suspend() noexcept { return {}; }
-    void return_void() noexcept {}
+    void return_value(result<void>&& end) noexcept {
+        if (!end) {
+            end_.set_error(std::move(end).error());
+        }
+    }
     void unhandled_exception() noexcept { end_.set_current_exception(); }
 
     void start(task_scope& scope, context_node& ctx) noexcept {
@@ -47,7 +51,6 @@ public:
     }
 
 private:
-    
     struct end_node : ready_node {
         explicit end_node(child_promise& p) noexcept : ready_node(&reap), promise(&p) {}
         static void reap(ready_node& node) noexcept;
@@ -84,17 +87,29 @@ inline child child_promise::get_return_object() noexcept {
     return child(std::coroutine_handle<child_promise>::from_promise(*this));
 }
 
+template <class T>
+[[nodiscard]] result<void> without_value(result<T>&& outcome) noexcept {
+    if (outcome) {
+        return {};
+    }
+    return failure(std::move(outcome).error());
+}
+
+// A child that fails or is stopped throws nothing: a scope may have thousands of them.
 template <class F, class... Args>
 child run_child(F f, Args... args) {
-    co_await f(std::move(args)...);
+    auto outcome = co_await attempt(f(std::move(args)...));
+    co_return without_value(std::move(outcome));
 }
 template <class Op>
 child run_child_op(Op op) {
-    co_await std::move(op);
+    auto outcome = co_await attempt(std::move(op));
+    co_return without_value(std::move(outcome));
 }
 
 class join_op;
 class join_state;
+class branch_group;
 
 } // namespace detail
 
@@ -115,13 +130,14 @@ public:
     task_scope& operator=(const task_scope&) = delete;
     ~task_scope() { FLUX_ASSERT(live_ == 0, "task_scope destroyed before its children ended: join it"); }
 
-    /// Starts `f(args...)`, which must return a task, as a child. Callable and arguments are decay-copied
-    /// into the child's frame, so a capturing closure lives as long as its task. The child runs under the
-    /// scope's context, first in the next pass of the loop.
+    /// Starts `f(args...)`, which must return a task or another operation, as a child. Callable and arguments
+    /// are decay-copied into the child's frame, so a capturing closure lives as long as its task. The child runs
+    /// under the scope's context, first in the next pass of the loop.
     template <class F, class... Args>
-        requires std::invocable<std::decay_t<F>&, std::decay_t<Args>...>
+        requires operation<std::invoke_result_t<std::decay_t<F>&, std::decay_t<Args>...>>
     void spawn(F&& f, Args&&... args) {
-        adopt(detail::run_child<std::decay_t<F>, std::decay_t<Args>...>(std::forward<F>(f), std::forward<Args>(args)...));
+        adopt(detail::run_child<std::decay_t<F>, std::decay_t<Args>...>(std::forward<F>(f),
+                                                                        std::forward<Args>(args)...));
     }
     /// Starts a task or another operation as a child; its value is dropped.
     template <operation Op>
@@ -145,6 +161,7 @@ public:
 private:
     friend class detail::child_promise;
     friend class detail::join_state;
+    friend class detail::branch_group;
 
     void adopt(detail::child&& frame) noexcept {
         ++live_;
@@ -161,7 +178,7 @@ private:
             return;
         }
         // Children that end because we stopped them did what they were told.
-        if (stopped_by_us_ && end.is_cancellation()) {
+        if (stopped_by_us_ && end.is_error(to_errc(node_.reason()))) {
             return;
         }
         if (!failed_) {
@@ -175,7 +192,7 @@ private:
 
     detail::context_node node_;
     std::size_t live_ = 0;
-    detail::ready_node* joiner_ = nullptr;
+    detail::ready_node* joiner_ = nullptr; // not null while join() is suspended
     detail::outcome<void> first_failure_;
     scope_policy policy_;
     bool failed_ = false;
@@ -205,11 +222,15 @@ private:
     task_scope* scope_;
 };
 
-class join_state : public ready_resume {
+// Never registered with the context: a stop ends the children, and they end join().
+class join_state : public budgeted {
 public:
-    join_state(join_op op, context_node&) noexcept : scope_(op.scope_) {}
-    bool await_ready() const noexcept { return scope_->live_ == 0; }
+    join_state(join_op op, context_node& ctx) noexcept : budgeted(ctx, nullptr), scope_(op.scope_) {}
+    bool await_ready() noexcept { return scope_->live_ == 0 && may_run_inline(); }
     void await_suspend(std::coroutine_handle<> waiter) noexcept {
+        if (yield_if_out_of_budget(waiter)) {
+            return;
+        }
         FLUX_ASSERT(scope_->joiner_ == nullptr, "task_scope joined twice at the same time");
         ready_resume::handle = waiter;
         scope_->joiner_ = this;
@@ -237,9 +258,14 @@ task<> with_scope_impl(F& f, scope_policy policy) {
     task_scope scope(ctx, policy);
     outcome<void> body;
     try {
-        co_await f(scope);
+        auto end = co_await attempt(f(scope));
+        if (!end) {
+            body.set_error(std::move(end).error());
+        }
     } catch (...) {
         body.set_current_exception();
+    }
+    if (!body.empty()) {
         scope.stop();
     }
     auto joined = co_await attempt(scope.join());

@@ -173,8 +173,8 @@ private:
 class [[nodiscard]] block_limit {
 public:
     block_limit(detail::promise_base& promise, time_point at) : promise_(&promise), node_(promise.ctx()) {
+        node_.limit(at); // may throw: the promise must not know the node yet
         promise.set_ctx(node_);
-        node_.limit(at);
     }
     block_limit(const block_limit&) = delete;
     block_limit& operator=(const block_limit&) = delete;
