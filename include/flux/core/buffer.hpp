@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+// flux/core/buffer.hpp - byte_buffer: octets that are appended at one end and consumed at the other.
+//
+//   [ consumed | readable: view() | room: prepare() ]
+//
+// What protocol code gathers its input and output in. Growth does not fill with zeros; consumed octets are
+// reclaimed when room is needed or when everything was consumed. How large it may grow is the caller's rule.
+#pragma once
+
+#include <flux/config.hpp>
+
+#include <cstddef>
+#include <cstring>
+#include <new>
+#include <string_view>
+#include <utility>
+
+namespace flux::inline FLUX_ABI {
+
+/// A contiguous, growable queue of octets. Views and pointers live until the next call that changes it.
+/// Threads  as a value.  Cost  one block, kept until release().  Errors  std::bad_alloc when it grows.
+class byte_buffer {
+public:
+    byte_buffer() noexcept = default;
+    byte_buffer(byte_buffer&& other) noexcept
+        : data_(std::exchange(other.data_, nullptr)), begin_(std::exchange(other.begin_, 0U)),
+          end_(std::exchange(other.end_, 0U)), capacity_(std::exchange(other.capacity_, 0U)) {}
+    byte_buffer& operator=(byte_buffer&& other) noexcept {
+        if (this != &other) {
+            release();
+            data_ = std::exchange(other.data_, nullptr);
+            begin_ = std::exchange(other.begin_, 0U);
+            end_ = std::exchange(other.end_, 0U);
+            capacity_ = std::exchange(other.capacity_, 0U);
+        }
+        return *this;
+    }
+    ~byte_buffer() { ::operator delete(data_); }
+
+    [[nodiscard]] std::string_view view() const noexcept { return {data_ + begin_, end_ - begin_}; }
+    [[nodiscard]] std::size_t size() const noexcept { return end_ - begin_; }
+    [[nodiscard]] bool empty() const noexcept { return begin_ == end_; }
+    [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+
+    /// n writable octets behind what is readable; they count after commit().
+    [[nodiscard]] char* prepare(std::size_t n) {
+        if (capacity_ - end_ < n) {
+            make_room(n);
+        }
+        return data_ + end_;
+    }
+    /// Keeps the first n of the prepared octets.
+    void commit(std::size_t n) noexcept {
+        FLUX_CHECK(n <= capacity_ - end_, "byte_buffer: more committed than prepared");
+        end_ += n;
+    }
+    void append(std::string_view octets) {
+        if (!octets.empty()) {
+            std::memcpy(prepare(octets.size()), octets.data(), octets.size());
+            end_ += octets.size();
+        }
+    }
+    /// Drops the first n readable octets. n <= size().
+    void consume(std::size_t n) noexcept {
+        FLUX_CHECK(n <= size(), "byte_buffer: more consumed than there is");
+        begin_ += n;
+        if (begin_ == end_) {
+            begin_ = end_ = 0;
+        }
+    }
+    /// Drops everything, keeps the block.
+    void clear() noexcept { begin_ = end_ = 0; }
+    /// Drops everything and gives the block back.
+    void release() noexcept {
+        ::operator delete(data_);
+        data_ = nullptr;
+        begin_ = end_ = capacity_ = 0;
+    }
+    /// release() if the block is larger than `octets` and nothing is readable: after an unusually large message.
+    void shrink_above(std::size_t octets) noexcept {
+        if (empty() && capacity_ > octets) {
+            release();
+        }
+    }
+
+private:
+    static constexpr std::size_t first_capacity = 1024;
+
+    [[gnu::noinline]] void make_room(std::size_t n) {
+        const std::size_t used = size();
+        if (capacity_ - used >= n && begin_ >= used) { // moving is cheap: at most what was consumed before
+            std::memcpy(data_, data_ + begin_, used);
+        } else {
+            std::size_t wanted = capacity_ < first_capacity ? first_capacity : capacity_ * 2;
+            while (wanted - used < n) {
+                wanted *= 2;
+            }
+            auto* block = static_cast<char*>(::operator new(wanted));
+            if (used != 0) {
+                std::memcpy(block, data_ + begin_, used);
+            }
+            ::operator delete(data_);
+            data_ = block;
+            capacity_ = wanted;
+        }
+        begin_ = 0;
+        end_ = used;
+    }
+
+    char* data_ = nullptr;
+    std::size_t begin_ = 0;
+    std::size_t end_ = 0;
+    std::size_t capacity_ = 0;
+};
+
+} // namespace flux::inline FLUX_ABI
