@@ -22,14 +22,17 @@ using std::chrono::seconds;
 /// A deadline that never comes.
 inline constexpr time_point no_deadline = time_point::max();
 
-/// `start` + `d` without overflow: the result is at most no_deadline. A negative `d` gives `start`.
+/// `start` + `d` without overflow: the result is at most no_deadline, and never before `start` + `d` (parts of a
+/// tick count as one). A `d` that is negative or no number gives `start`.
 template <class Rep, class Period>
 [[nodiscard]] constexpr time_point deadline_after(time_point start, std::chrono::duration<Rep, Period> d) noexcept {
-    using limit = std::chrono::duration<double>;
-    if (d <= d.zero()) {
+    using approximate = std::chrono::duration<double>; // the one type that holds every d and compares with all
+    if (!(d > d.zero())) {
         return start;
     }
-    if (limit(d) >= limit(no_deadline - start)) {
+    // Before the epoch no_deadline - start would overflow, and start + d cannot.
+    const duration room = start < time_point() ? duration::max() : no_deadline - start;
+    if (approximate(d) >= approximate(room)) {
         return no_deadline;
     }
     return start + std::chrono::ceil<duration>(d);
