@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+// A translation unit of the same program with every optional part; the job defines FLUX_WITH_*.
+#include "shared.hpp"
+
+#if !FLUX_WITH_TESTING
+#error "meant to be compiled with the optional parts"
+#endif
+
+int plain_unit(const flux::result<int>& r, const flux::error& e);
+
+int main() {
+    const flux::result<int> r = 1;
+    const flux::error e(flux::errc::eof);
+    return plain_unit(r, e) == use_shared(r, e) ? 0 : 1;
+}
