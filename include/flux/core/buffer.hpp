@@ -10,15 +10,21 @@
 #include <flux/config.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <new>
+#include <span>
 #include <string_view>
 #include <utility>
 
 namespace flux::inline FLUX_ABI {
 
 /// A contiguous, growable queue of octets. Views and pointers live until the next call that changes it.
-/// Threads  as a value.  Cost  one block, kept until release().  Errors  std::bad_alloc when it grows.
+///
+/// Errors   std::bad_alloc when it has to grow; nothing has changed then.
+/// Threads  as a value.
+/// Cost     one block, kept until release(): at most 1 KiB, or three times what was readable plus one and a half
+///          times what was prepared. An octet is copied O(1) times on average however the calls are mixed.
 class byte_buffer {
 public:
     byte_buffer() noexcept = default;
@@ -37,32 +43,48 @@ public:
     }
     ~byte_buffer() { ::operator delete(data_); }
 
-    [[nodiscard]] std::string_view view() const noexcept { return {data_ + begin_, end_ - begin_}; }
+    [[nodiscard]] std::string_view view() const& noexcept { return {data_ + begin_, end_ - begin_}; }
+    void view() const&& = delete;
     [[nodiscard]] std::size_t size() const noexcept { return end_ - begin_; }
     [[nodiscard]] bool empty() const noexcept { return begin_ == end_; }
     [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
 
-    /// n writable octets behind what is readable; they count after commit().
+    /// n writable octets behind what is readable; they count after commit(). Their content is unspecified.
     [[nodiscard]] char* prepare(std::size_t n) {
         if (capacity_ - end_ < n) {
             make_room(n);
         }
         return data_ + end_;
     }
+    /// prepare(n) in the form that streams read into.
+    [[nodiscard]] std::span<std::byte> room(std::size_t n) {
+        return std::as_writable_bytes(std::span<char>(prepare(n), n));
+    }
     /// Keeps the first n of the prepared octets.
     void commit(std::size_t n) noexcept {
-        FLUX_CHECK(n <= capacity_ - end_, "byte_buffer: more committed than prepared");
+        FLUX_ASSERT(n <= capacity_ - end_, "byte_buffer: more committed than prepared");
         end_ += n;
     }
+    /// Params  `octets` may be a part of this buffer.
     void append(std::string_view octets) {
-        if (!octets.empty()) {
-            std::memcpy(prepare(octets.size()), octets.data(), octets.size());
-            end_ += octets.size();
+        if (octets.empty()) {
+            return;
         }
+        // Where in this buffer it starts; at least size() if it is foreign.
+        const std::size_t own = reinterpret_cast<std::uintptr_t>(octets.data()) -
+                                reinterpret_cast<std::uintptr_t>(data_ + begin_);
+        const bool foreign = own >= size();
+        char* to = prepare(octets.size());
+        std::memcpy(to, foreign ? octets.data() : data_ + begin_ + own, octets.size());
+        end_ += octets.size();
+    }
+    void push_back(char octet) {
+        *prepare(1) = octet;
+        ++end_;
     }
     /// Drops the first n readable octets. n <= size().
     void consume(std::size_t n) noexcept {
-        FLUX_CHECK(n <= size(), "byte_buffer: more consumed than there is");
+        FLUX_ASSERT(n <= size(), "byte_buffer: more consumed than there is");
         begin_ += n;
         if (begin_ == end_) {
             begin_ = end_ = 0;
@@ -72,11 +94,11 @@ public:
     void clear() noexcept { begin_ = end_ = 0; }
     /// Drops everything and gives the block back.
     void release() noexcept {
-        ::operator delete(data_);
-        data_ = nullptr;
+        ::operator delete(std::exchange(data_, nullptr));
         begin_ = end_ = capacity_ = 0;
     }
-    /// release() if the block is larger than `octets` and nothing is readable: after an unusually large message.
+    /// release() if the block is larger than `octets` and nothing is readable: after an unusually large message,
+    /// or with 0 when a connection becomes idle.
     void shrink_above(std::size_t octets) noexcept {
         if (empty() && capacity_ > octets) {
             release();
@@ -86,15 +108,21 @@ public:
 private:
     static constexpr std::size_t first_capacity = 1024;
 
-    [[gnu::noinline]] void make_room(std::size_t n) {
+    [[gnu::cold, gnu::noinline]] void make_room(std::size_t n) {
         const std::size_t used = size();
-        if (capacity_ - used >= n && begin_ >= used) { // moving is cheap: at most what was consumed before
+        if (capacity_ - used >= n && begin_ >= used) {
+            // Each octet that moves is paid for by one that was consumed, and the two places cannot overlap.
             std::memcpy(data_, data_ + begin_, used);
         } else {
-            std::size_t wanted = capacity_ < first_capacity ? first_capacity : capacity_ * 2;
-            while (wanted - used < n) {
-                wanted *= 2;
+            constexpr std::size_t most = static_cast<std::size_t>(PTRDIFF_MAX) / 4;
+            if (n > most || used > most) {
+                throw std::bad_alloc();
             }
+            // Room for as many octets as are copied now, so that the next copy is paid for by octets that came.
+            std::size_t wanted = 2 * used + n;
+            const std::size_t half_more = capacity_ + capacity_ / 2;
+            wanted = wanted < half_more ? half_more : wanted;
+            wanted = wanted < first_capacity ? first_capacity : wanted;
             auto* block = static_cast<char*>(::operator new(wanted));
             if (used != 0) {
                 std::memcpy(block, data_ + begin_, used);
