@@ -146,6 +146,9 @@ public:
         adopt(detail::run_child_op<std::remove_cvref_t<Op>>(std::forward<Op>(op)));
     }
 
+    // For library code whose coroutine is a child frame itself, to save one.
+    void spawn_frame(detail::child&& frame) noexcept { adopt(std::move(frame)); }
+
     /// Stops all children, present and future.
     void stop(stop_reason reason = stop_reason::canceled) noexcept {
         stopped_by_us_ = stopped_by_us_ || !node_.stopped();
@@ -183,6 +186,7 @@ private:
         }
         if (!failed_) {
             failed_ = true;
+            first_failure_.clear(); // what an earlier join() has taken
             first_failure_.adopt(end);
         }
         if (policy_ == scope_policy::first_error_cancels) {

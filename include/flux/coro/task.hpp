@@ -91,6 +91,16 @@ public:
     outcome& operator=(const outcome&) = delete;
     ~outcome() { clear(); }
 
+    /// Makes it empty.
+    void clear() noexcept {
+        switch (std::exchange(kind_, kind::none)) {
+        case kind::none: break;
+        case kind::value: std::destroy_at(std::addressof(value_)); break;
+        case kind::error: std::destroy_at(std::addressof(error_)); break;
+        case kind::exception: std::destroy_at(std::addressof(exception_)); break;
+        }
+    }
+
     template <class... U>
     void set_value(U&&... value) {
         std::construct_at(std::addressof(value_), std::forward<U>(value)...);
@@ -110,10 +120,9 @@ public:
             kind_ = kind::exception;
         }
     }
-    /// Takes over a failure of another outcome in place of what was here; a value is not moved.
+    /// Takes over a failure of another outcome into an empty one; a value is not moved.
     template <class U>
     void adopt(outcome<U>& other) noexcept {
-        clear();
         if (other.kind_ == outcome<U>::kind::error) {
             set_error(std::move(other.error_));
         } else if (other.kind_ == outcome<U>::kind::exception) {
@@ -142,15 +151,6 @@ public:
 private:
     template <class>
     friend class outcome;
-    void clear() noexcept {
-        switch (std::exchange(kind_, kind::none)) {
-        case kind::none: break;
-        case kind::value: std::destroy_at(std::addressof(value_)); break;
-        case kind::error: std::destroy_at(std::addressof(error_)); break;
-        case kind::exception: std::destroy_at(std::addressof(exception_)); break;
-        }
-    }
-
     enum class kind : unsigned char { none, value, error, exception };
     union {
         stored value_;
