@@ -10,7 +10,9 @@
 #include <flux/io/driver.hpp>
 #include <flux/io/unique_fd.hpp>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstddef>
 #include <cstdint>
 #include <tuple>
@@ -20,6 +22,7 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 namespace flux::inline FLUX_ABI::detail {
@@ -41,6 +44,10 @@ public:
     void start(io_op& op) noexcept override {
         op.mark_started();
         ++in_flight_;
+        if (op.fd() < 0) {
+            complete_later(op, -EBADF);
+            return;
+        }
         if (op.kind() == io_kind::connect || op.kind() == io_kind::accept) {
             set_nonblocking(op.fd()); // the ring wants blocking descriptors, so only these two are changed
         }
@@ -63,8 +70,7 @@ public:
         const int failed = update(op.fd());
         if (failed != 0) {
             unlink(op);
-            // a regular file cannot be polled: it is always ready
-            complete_later(op, failed == EPERM ? perform(op) : -failed);
+            complete_later(op, failed == EPERM ? perform_on_file(op) : -failed);
         }
     }
 
@@ -149,8 +155,8 @@ private:
             case io_kind::send: n = send_some(op); break;
             case io_kind::send_message: n = ::sendmsg(op.fd(), op.message, MSG_NOSIGNAL | MSG_DONTWAIT); break;
             case io_kind::recv_message: n = ::recvmsg(op.fd(), op.message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC); break;
-            case io_kind::read: n = ::read(op.fd(), op.data, op.size); break;
-            case io_kind::write: n = ::write(op.fd(), op.data, op.size); break;
+            case io_kind::read:
+            case io_kind::write: n = transfer_now(op); break;
             case io_kind::connect: return connect_result(op.fd());
             default: return -EINVAL;
             }
@@ -161,6 +167,34 @@ private:
                 return -errno;
             }
         }
+    }
+
+    // A regular file cannot be polled: it is always ready, and its reads and writes wait for the disk.
+    [[nodiscard]] int perform_on_file(io_op& op) noexcept {
+        if (op.kind() == io_kind::poll) {
+            return static_cast<int>(op.events & (EPOLLIN | EPOLLOUT));
+        }
+        if (op.kind() != io_kind::read && op.kind() != io_kind::write) {
+            return perform(op);
+        }
+        const ::ssize_t n = transfer(op, op.size, 0);
+        return n < 0 ? -errno : static_cast<int>(n);
+    }
+    // Readiness is no promise: another reader may have been faster, and room in a pipe may be one page. So the
+    // call itself must not wait; files that cannot be told so get what a page holds.
+    [[nodiscard]] static ::ssize_t transfer_now(const io_op& op) noexcept {
+        const ::ssize_t n = transfer(op, op.size, RWF_NOWAIT);
+        if (n < 0 && (errno == EOPNOTSUPP || errno == ENOSYS)) {
+            return transfer(op, op.kind() == io_kind::write ? std::min<std::size_t>(op.size, PIPE_BUF) : op.size, 0);
+        }
+        return n;
+    }
+    [[nodiscard]] static ::ssize_t transfer(const io_op& op, std::size_t size, int flags) noexcept {
+        ::iovec piece{};
+        piece.iov_base = op.data;
+        piece.iov_len = std::min<std::size_t>(size, 1U << 30); // the result is an int
+        return op.kind() == io_kind::read ? ::preadv2(op.fd(), &piece, 1, -1, flags)
+                                          : ::pwritev2(op.fd(), &piece, 1, -1, flags);
     }
 
     // All of it, like MSG_WAITALL on a ring: progress is kept in the op until everything went out.
@@ -239,10 +273,10 @@ private:
         }
         if (has_pwait2_) {
             const int n = ::epoll_pwait2(epoll_.get(), events, batch, limit_ptr, nullptr);
-            if (n >= 0 || errno != ENOSYS) {
+            if (n >= 0 || errno == EINTR) {
                 return n;
             }
-            has_pwait2_ = false;
+            has_pwait2_ = false; // ENOSYS before 5.11; EPERM from sandboxes that do not know it
         }
         const auto ms = limit_ptr == nullptr ? -1 : limit.tv_sec > 100'000 ? 100'000'000 : limit.tv_sec * 1000 + (limit.tv_nsec + 999'999) / 1'000'000;
         return ::epoll_wait(epoll_.get(), events, batch, static_cast<int>(ms));
@@ -269,7 +303,7 @@ private:
         switch (op.kind()) {
         case io_kind::accept: accept_burst_of(op); return;
         case io_kind::receive: receive(op); return;
-        case io_kind::poll: finish(op, static_cast<int>(ready)); return;
+        case io_kind::poll: finish(op, static_cast<int>(ready & (op.events | EPOLLERR | EPOLLHUP))); return;
         default: break;
         }
         if (const int r = perform(op); r != -EAGAIN) {
