@@ -211,6 +211,45 @@ private:
     time_point at_;
 };
 
+/// Runs the rest of the calling coroutine's block under a node that somebody else owns.
+class [[nodiscard]] block_context {
+public:
+    block_context(promise_base& promise, context_node& node) noexcept : promise_(&promise), outer_(&promise.ctx()) {
+        promise.set_ctx(node);
+    }
+    block_context(const block_context&) = delete;
+    block_context& operator=(const block_context&) = delete;
+    ~block_context() { promise_->set_ctx(*outer_); }
+
+private:
+    promise_base* promise_;
+    context_node* outer_;
+};
+
+class enter_awaiter;
+/// `const auto inside = co_await enter_request(node);`
+class enter_request {
+public:
+    using opens_context = void;
+    using awaiter_type = enter_awaiter;
+    explicit enter_request(context_node& node) noexcept : node_(&node) {}
+
+private:
+    friend class enter_awaiter;
+    context_node* node_;
+};
+class enter_awaiter {
+public:
+    enter_awaiter(enter_request&& request, promise_base& promise) noexcept : promise_(&promise), node_(request.node_) {}
+    bool await_ready() const noexcept { return true; }
+    void await_suspend(std::coroutine_handle<>) const noexcept {}
+    block_context await_resume() const noexcept { return block_context(*promise_, *node_); }
+
+private:
+    promise_base* promise_;
+    context_node* node_;
+};
+
 } // namespace detail
 
 /// Gives everything that the calling coroutine awaits from here to the end of the block at most `d`:

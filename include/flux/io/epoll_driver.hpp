@@ -153,8 +153,8 @@ private:
             ::ssize_t n = -1;
             switch (op.kind()) {
             case io_kind::send: n = send_some(op); break;
-            case io_kind::send_message: n = ::sendmsg(op.fd(), op.message, MSG_NOSIGNAL | MSG_DONTWAIT); break;
-            case io_kind::recv_message: n = ::recvmsg(op.fd(), op.message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC); break;
+            case io_kind::send_message: n = ::sendmsg(op.fd(), op.message(), MSG_NOSIGNAL | MSG_DONTWAIT); break;
+            case io_kind::recv_message: n = ::recvmsg(op.fd(), op.message(), MSG_DONTWAIT | MSG_CMSG_CLOEXEC); break;
             case io_kind::read:
             case io_kind::write: n = transfer_now(op); break;
             case io_kind::connect: return connect_result(op.fd());

@@ -23,8 +23,8 @@ enum class io_kind : std::uint8_t {
     accept,       ///< multishot; result is a descriptor (non-blocking, close-on-exec)
     receive,      ///< multishot into shared buffers; result is a length, 0 at the end of the stream
     send,         ///< `data`, `size` octets, all of them
-    send_message, ///< `message`; datagrams and gathered writes
-    recv_message, ///< `message`
+    send_message, ///< `data` is a msghdr; datagrams and gathered writes
+    recv_message, ///< `data` is a msghdr
     connect,      ///< `data` is the sockaddr, `size` its length
     poll,         ///< once; `events` in, ready events out
     read,         ///< into `data`; pipes, eventfd, signalfd, files
@@ -42,7 +42,7 @@ public:
     };
     using callback = void (*)(io_op&, const completion&) noexcept;
 
-    io_op(io_kind kind, int fd, callback done) noexcept : done_(done), fd_(fd), kind_(kind) {}
+    io_op(io_kind kind, int fd, callback done) noexcept : kind_(kind), fd_(fd), done_(done) {}
     io_op(const io_op&) = delete;
     io_op& operator=(const io_op&) = delete;
     ~io_op() { FLUX_ASSERT(!in_flight_, "an operation was destroyed while the kernel owns its memory"); }
@@ -53,10 +53,16 @@ public:
     void set_fd(int fd) noexcept { fd_ = fd; }
 
     // Set by whoever starts the op, read by the driver. Only the members of the op's kind are looked at.
-    void* data = nullptr;
+    void* data = nullptr; ///< send_message, recv_message: the msghdr
     std::size_t size = 0;
-    ::msghdr* message = nullptr;
     std::uint32_t events = 0; ///< poll(2) bits
+
+    [[nodiscard]] ::msghdr* message() const noexcept { return static_cast<::msghdr*>(data); }
+    /// Turns an idle op into one of another kind on the same descriptor.
+    void become(io_kind kind) noexcept {
+        FLUX_ASSERT(!in_flight_, "an operation changed its kind while in flight");
+        kind_ = kind;
+    }
 
 
     // For drivers.
@@ -68,16 +74,16 @@ public:
         in_flight_ = more;
         done_(*this, completion(result, more, buffer));
     }
-    io_op* next = nullptr;        ///< the driver's list of ops, while in flight
     int pending_result = 0;       ///< epoll: octets sent so far, then the result to deliver
-    bool pending = false;         ///< epoll: ended, to be delivered
+    io_op* next = nullptr;        ///< epoll: the ops of a descriptor, or those to be delivered
     std::uint32_t visited = 0;    ///< epoll: the dispatch that looked at it last
+    bool pending = false;         ///< epoll: ended, to be delivered
 
 private:
-    callback done_;
-    int fd_;
-    io_kind kind_;
     bool in_flight_ = false;
+    io_kind kind_;
+    int fd_;
+    callback done_;
 };
 
 } // namespace flux::inline FLUX_ABI::detail

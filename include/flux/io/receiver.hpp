@@ -33,13 +33,16 @@ public:
     };
 
     receiver(reactor& home, int fd, owner& to) noexcept
-        : io_op(io_kind::receive, fd, &on_receive), starved(&on_buffer), home_(&home), owner_(&to), hangup_(*this, fd) {}
+        : io_op(io_kind::receive, fd, &on_completion), starved(&on_buffer), home_(&home), owner_(&to) {
+        events = POLLRDHUP | POLLHUP | POLLERR;
+    }
     ~receiver() { drop_queue(); }
 
     /// Makes sure that octets will arrive. Idempotent.
     void arm() noexcept {
         wanted_ = true;
         if (!io_op::in_flight() && !starved::is_linked() && !ended_ && !closing_ && !is_full()) {
+            become(io_kind::receive);
             home_->driver().start(*this);
         }
     }
@@ -64,8 +67,9 @@ public:
             pool().unsolicited_ends();
         }
         if (wanted_ && !io_op::in_flight() && !is_full()) {
-            hangup_.stop();
             arm();
+        } else if (is_watching()) {
+            home_->driver().cancel(*this); // its completion arms the receive again
         }
         return c;
     }
@@ -90,45 +94,25 @@ public:
         closing_ = true;
         starved::unlink();
         home_->driver().cancel(*this);
-        hangup_.stop();
         drop_queue();
         report_if_idle();
     }
-    [[nodiscard]] bool is_idle() const noexcept { return !io_op::in_flight() && !hangup_.in_flight(); }
+    [[nodiscard]] bool is_idle() const noexcept { return !io_op::in_flight(); }
     [[nodiscard]] buffer_pool& pool() const noexcept { return home_->driver().buffers(); }
 
 private:
     static constexpr std::size_t queue_limit = 65'536; // octets that wait for a reader before we stop receiving
 
-    class hangup_watch : public io_op {
-    public:
-        hangup_watch(receiver& r, int fd) noexcept : io_op(io_kind::poll, fd, &on_event), receiver_(&r) {
-            events = POLLRDHUP | POLLHUP | POLLERR;
-        }
-        void start() noexcept {
-            if (!in_flight()) {
-                receiver_->home_->driver().start(*this);
-            }
-        }
-        void stop() noexcept { receiver_->home_->driver().cancel(*this); }
-
-    private:
-        static void on_event(io_op& op, const completion& c) noexcept {
-            receiver& r = *static_cast<hangup_watch&>(op).receiver_;
-            if (r.closing_) {
-                r.report_if_idle();
-            } else if (c.result > 0) {
-                r.hung_up_ = (c.result & (POLLERR | POLLHUP)) != 0 ? hangup::reset : hangup::end;
-                r.owner_->receive_ready();
-            }
-        }
-        receiver* receiver_;
-    };
-
     [[nodiscard]] bool is_full() const noexcept { return queued_ >= queue_limit; }
 
-    static void on_receive(io_op& op, const completion& c) noexcept {
+    [[nodiscard]] bool is_watching() const noexcept { return io_op::in_flight() && kind() == io_kind::poll; }
+
+    static void on_completion(io_op& op, const completion& c) noexcept {
         auto& self = static_cast<receiver&>(op);
+        if (op.kind() == io_kind::poll) {
+            self.on_watched(c.result);
+            return;
+        }
         if (c.result > 0) {
             self.arrived(self.pool().filled(c.buffer, static_cast<std::size_t>(c.result)));
         }
@@ -173,9 +157,23 @@ private:
             failure_ = -result;
             owner_->receive_ready();
         } else if (is_full()) {
-            hangup_.start();
+            become(io_kind::poll); // nothing is received now, but a hang-up must still be seen
+            home_->driver().start(*this);
         } else if (wanted_) {
             arm(); // the kernel ended the multishot for reasons of its own
+        }
+    }
+    void on_watched(int result) noexcept {
+        if (closing_) {
+            report_if_idle();
+            return;
+        }
+        if (result > 0) {
+            hung_up_ = (result & (POLLERR | POLLHUP)) != 0 ? hangup::reset : hangup::end;
+            owner_->receive_ready();
+        }
+        if (wanted_ && !is_full()) {
+            arm();
         }
     }
     static void on_buffer(starved& s) noexcept { static_cast<receiver&>(s).arm(); }
@@ -208,7 +206,6 @@ private:
     std::size_t queued_ = 0;
     std::uint32_t unsolicited_ = 0; // chunks in the queue that came while nobody read
     int failure_ = 0;
-    hangup_watch hangup_;
     bool wanted_ = false;
     bool waiting_ = false;
     bool ended_ = false;

@@ -164,7 +164,7 @@ private:
         case io_kind::send_message:
         case io_kind::recv_message:
             sqe.opcode = op.kind() == io_kind::send_message ? IORING_OP_SENDMSG : IORING_OP_RECVMSG;
-            sqe.addr = reinterpret_cast<std::uintptr_t>(op.message);
+            sqe.addr = reinterpret_cast<std::uintptr_t>(op.message());
             sqe.len = 1;
             sqe.msg_flags = op.kind() == io_kind::send_message ? MSG_NOSIGNAL | MSG_WAITALL : MSG_CMSG_CLOEXEC;
             break;

@@ -297,7 +297,7 @@ class gather_state : public write_state_base<gather_state> {
 public:
     gather_state(gather_op op, context_node& ctx) noexcept
         : write_state_base(op.core_, ctx, io_kind::send_message), list_(op.list_) {
-        message = &header_;
+        io_op::data = &header_;
         header_.msg_iov = pieces_;
     }
 

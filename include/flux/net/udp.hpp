@@ -48,7 +48,7 @@ protected:
         piece_.iov_len = length;
         header_.msg_iov = &piece_;
         header_.msg_iovlen = 1;
-        message = &header_;
+        io_op::data = &header_;
     }
     ::msghdr header_{};
     ::sockaddr_storage address_{};

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+// flux/http/message/request.hpp - a request as its handler sees it.
+//
+// Views of the head, path parameters, the body as a stream, and what the server knows beside the message.
+// Everything that is a view lives until the handler's task is complete; copy what must live longer.
+// Deliberately not here: how a request is read (server/), requests that are sent (client/).
+#pragma once
+
+#include <flux/core/time.hpp>
+#include <flux/http/message/body.hpp>
+#include <flux/http/message/head.hpp>
+#include <flux/http/message/query.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace flux::inline FLUX_ABI::http {
+
+namespace detail {
+
+// The address of type_tag<T> identifies a type across translation units.
+template <class T>
+inline constexpr char type_tag = 0;
+
+/// Objects that the application shares with its handlers, found by type.
+class state_table {
+public:
+    void set(const void* tag, void* object) {
+        for (entry& e : entries_) {
+            if (e.tag == tag) {
+                e.object = object;
+                return;
+            }
+        }
+        entries_.push_back(entry(tag, object));
+    }
+    [[nodiscard]] void* find(const void* tag) const noexcept {
+        for (const entry& e : entries_) {
+            if (e.tag == tag) {
+                return e.object;
+            }
+        }
+        return nullptr;
+    }
+
+private:
+    struct entry {
+        entry(const void* t, void* o) noexcept : tag(t), object(o) {}
+        const void* tag;
+        void* object;
+    };
+    std::vector<entry> entries_;
+};
+
+/// One path parameter. The name belongs to the route; the value is decoded if it had to be.
+struct path_param {
+    std::string_view name;
+    std::string_view value;
+};
+
+} // namespace detail
+
+/// A request being handled.
+/// Threads  the reactor thread.
+class request {
+public:
+    static constexpr std::size_t max_params = 16;
+
+    request() noexcept = default;
+    request(const request&) = delete;
+    request& operator=(const request&) = delete;
+
+    [[nodiscard]] http::method method() const noexcept { return head_.method; }
+    /// The method as sent; the only name of an unregistered one.
+    [[nodiscard]] std::string_view method_token() const noexcept { return head_.method_token; }
+    /// The request target, octet by octet as sent.
+    [[nodiscard]] std::string_view target() const noexcept { return head_.target; }
+    /// The path as sent, without the query; "*" has none.
+    [[nodiscard]] std::string_view raw_path() const noexcept { return head_.path; }
+    /// The path with percent-encoding removed. Not for access decisions by prefix: segments may hold "/".
+    [[nodiscard]] std::string path() const { return percent_decode(head_.path); }
+    [[nodiscard]] std::string_view raw_query() const noexcept { return head_.query; }
+    /// The first query parameter of that name, decoded; nothing if there is none.
+    [[nodiscard]] std::optional<std::string> query(std::string_view name) const {
+        return query_value(head_.query, name);
+    }
+    [[nodiscard]] http::version version() const noexcept { return head_.version; }
+    /// Host and port: of the target if it has one, else of Host. Empty only in HTTP/1.0.
+    [[nodiscard]] std::string_view authority() const noexcept { return head_.authority; }
+    [[nodiscard]] const request_head& head() const noexcept { return head_; }
+
+    [[nodiscard]] const fields_view& fields() const noexcept { return head_.fields; }
+    /// The value of the first field of that name; empty if there is none (fields().get() tells the two apart).
+    [[nodiscard]] std::string_view header(name_ref name) const noexcept {
+        const auto value = head_.fields.get(name);
+        return value ? *value : std::string_view();
+    }
+
+    /// The value of `{name}` in the route's pattern, decoded; empty if the route has no such parameter.
+    [[nodiscard]] std::string_view param(std::string_view name) const noexcept {
+        for (std::size_t i = 0; i < param_count_; ++i) {
+            if (params_[i].name == name) {
+                return params_[i].value;
+            }
+        }
+        return {};
+    }
+    /// The i-th parameter of the route, from the left. i < param_count().
+    [[nodiscard]] std::string_view param(std::size_t i) const noexcept { return params_[i].value; }
+    [[nodiscard]] std::size_t param_count() const noexcept { return param_count_; }
+    /// The pattern of the route that matched, for logs and metrics; empty if none did.
+    [[nodiscard]] std::string_view route() const noexcept { return route_; }
+
+    [[nodiscard]] body_reader& body() noexcept { return body_; }
+    /// The whole body. Errors: see body_reader::next(); errc::limit over `limit` octets answers 413.
+    [[nodiscard]] task<std::string> text(std::size_t limit = 10'485'760) { return body_.text(limit); }
+
+    /// The object that the application shared: `app.share(db)` then `req.state<database>()`.
+    /// Aborts if there is none: that is a mistake in the program, not of the peer.
+    template <class T>
+    [[nodiscard]] T& state() const {
+        T* object = find_state<T>();
+        FLUX_ASSERT(object != nullptr, "request::state<T>(): no object of this type was shared with the router");
+        return *object;
+    }
+    template <class T>
+    [[nodiscard]] T* find_state() const noexcept {
+        return states_ == nullptr ? nullptr : static_cast<T*>(states_->find(&detail::type_tag<T>));
+    }
+
+    /// The peer's address as text ("127.0.0.1:4711", "unix:"); made on first use.
+    [[nodiscard]] std::string_view remote() const { return remote_ == nullptr ? std::string_view() : remote_->text(); }
+
+    /// Where the peer's address comes from; implemented by the connection.
+    class remote_source {
+    public:
+        [[nodiscard]] virtual std::string_view text() = 0;
+
+    protected:
+        ~remote_source() = default;
+    };
+
+    // For servers and routers. ------------------------------------------------------------------
+    void assign(const request_head& head, remote_source* remote) noexcept {
+        head_ = head;
+        remote_ = remote;
+        body_ = body_reader();
+        param_count_ = 0;
+        route_ = {};
+        states_ = nullptr;
+        decoded_.clear();
+    }
+    /// The same head at another address.
+    void rebase(const request_head& head) noexcept { head_ = head; }
+    void set_body(body_source& source) noexcept { body_ = body_reader(source); }
+    void set_states(const detail::state_table* states) noexcept { states_ = states; }
+    void set_route(std::string_view pattern) noexcept { route_ = pattern; }
+    void clear_params() noexcept { param_count_ = 0; }
+    /// Adds a parameter; `raw` is decoded if it holds a percent sign. False: too many, or bad encoding.
+    [[nodiscard]] bool add_param(std::string_view name, std::string_view raw) {
+        if (param_count_ == max_params) {
+            return false;
+        }
+        if (raw.find('%') != std::string_view::npos) {
+            decoded_.push_back(std::make_unique<std::string>(percent_decode(raw)));
+            raw = *decoded_.back();
+        }
+        params_[param_count_++] = {name, raw};
+        return true;
+    }
+
+private:
+    request_head head_;
+    body_reader body_;
+    std::array<detail::path_param, max_params> params_{};
+    std::size_t param_count_ = 0;
+    std::string_view route_;
+    const detail::state_table* states_ = nullptr;
+    remote_source* remote_ = nullptr;
+    std::vector<std::unique_ptr<std::string>> decoded_; // parameters that were percent-encoded
+};
+
+} // namespace flux::inline FLUX_ABI::http

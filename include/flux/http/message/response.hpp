@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+// flux/http/message/response.hpp - a response being built: status, fields, body.
+//
+// Owns everything it says, except literal text. A header that could split the message is refused when it is
+// set. Deliberately not here: framing and connection fields (the writer's), reading responses (client/).
+#pragma once
+
+#include <flux/core/function.hpp>
+#include <flux/http/message/body.hpp>
+#include <flux/http/message/fields.hpp>
+#include <flux/http/message/status.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace flux::inline FLUX_ABI::http {
+
+/// Writes a streamed body: called once, when the head is on its way.
+using body_producer = unique_function<task<>(body_writer&)>;
+
+/// What a handler answers.
+///
+/// Chain on the value: `return http::text("made\n").code(status::created).header("location", url);`
+/// Threads  as a value.  Cost  no allocation for a short or literal body without fields.
+class response {
+public:
+    /// 200 without a body.
+    response() noexcept = default;
+    /// A status without a body.
+    response(status s) noexcept : status_(s) {}
+    response(response&&) noexcept = default;
+    response& operator=(response&&) noexcept = default;
+    ~response() = default;
+
+    [[nodiscard]] status code() const noexcept { return status_; }
+    response& code(status s) & noexcept {
+        status_ = s;
+        return *this;
+    }
+    [[nodiscard]] response code(status s) && noexcept {
+        status_ = s;
+        return std::move(*this);
+    }
+
+    [[nodiscard]] http::fields& fields() noexcept { return fields_; }
+    [[nodiscard]] const http::fields& fields() const noexcept { return fields_; }
+    /// Replaces a field. Errors: throws flux::error (errc::invalid_argument) for what could split the message.
+    response& header(name_ref name, std::string_view value) & {
+        fields_.set(name, value);
+        return *this;
+    }
+    [[nodiscard]] response header(name_ref name, std::string_view value) && {
+        fields_.set(name, value);
+        return std::move(*this);
+    }
+    /// Appends a field line, for Set-Cookie and other repeated fields. Errors: as header().
+    response& add_header(name_ref name, std::string_view value) & {
+        fields_.add(name, value);
+        return *this;
+    }
+    [[nodiscard]] response add_header(name_ref name, std::string_view value) && {
+        fields_.add(name, value);
+        return std::move(*this);
+    }
+
+    /// Sets the body; Content-Length follows from it.
+    response& body(std::string text) & noexcept {
+        owned_ = std::move(text);
+        kind_ = kind::owned;
+        return *this;
+    }
+    [[nodiscard]] response body(std::string text) && noexcept {
+        body(std::move(text));
+        return std::move(*this);
+    }
+    /// Sets a body that is not copied: it must live until the response is written, as literals do.
+    response& static_body(std::string_view text) & noexcept {
+        literal_ = text;
+        kind_ = kind::literal;
+        return *this;
+    }
+    [[nodiscard]] response static_body(std::string_view text) && noexcept {
+        static_body(text);
+        return std::move(*this);
+    }
+    /// Sets a body that is produced while it is sent: chunked, or with Content-Length if `length` is given.
+    response& stream(body_producer producer, std::optional<std::uint64_t> length = {}) & {
+        streamed_ = std::make_unique<streamed>(std::move(producer), length);
+        kind_ = kind::streamed;
+        return *this;
+    }
+    [[nodiscard]] response stream(body_producer producer, std::optional<std::uint64_t> length = {}) && {
+        stream(std::move(producer), length);
+        return std::move(*this);
+    }
+
+    [[nodiscard]] bool is_streamed() const noexcept { return kind_ == kind::streamed; }
+    /// The octets of a body that is not streamed.
+    [[nodiscard]] std::string_view octets() const noexcept {
+        switch (kind_) {
+        case kind::literal: return literal_;
+        case kind::owned: return owned_;
+        case kind::none:
+        case kind::streamed: break;
+        }
+        return {};
+    }
+    [[nodiscard]] body_producer& producer() noexcept { return streamed_->produce; }
+    [[nodiscard]] std::optional<std::uint64_t> length() const noexcept {
+        return is_streamed() ? streamed_->length : std::optional<std::uint64_t>(octets().size());
+    }
+
+private:
+    enum class kind : unsigned char { none, literal, owned, streamed };
+    struct streamed {
+        streamed(body_producer p, std::optional<std::uint64_t> n) noexcept : produce(std::move(p)), length(n) {}
+        body_producer produce;
+        std::optional<std::uint64_t> length;
+    };
+
+    http::fields fields_;
+    std::string owned_;
+    std::string_view literal_;
+    std::unique_ptr<streamed> streamed_;
+    status status_ = status::ok;
+    kind kind_ = kind::none;
+};
+
+/// 200 with `text/plain; charset=utf-8`.
+[[nodiscard]] inline response text(std::string body) {
+    return response().header(field::content_type, "text/plain; charset=utf-8").body(std::move(body));
+}
+/// 200 with `text/html; charset=utf-8`.
+[[nodiscard]] inline response html(std::string body) {
+    return response().header(field::content_type, "text/html; charset=utf-8").body(std::move(body));
+}
+/// 200 with `application/json`. Params: body  JSON text; flux has no JSON library of its own.
+[[nodiscard]] inline response json(std::string body) {
+    return response().header(field::content_type, "application/json").body(std::move(body));
+}
+/// 200 with the given type.
+[[nodiscard]] inline response bytes(std::string body, std::string_view content_type = "application/octet-stream") {
+    return response().header(field::content_type, content_type).body(std::move(body));
+}
+/// A redirect. Params: location  a URI reference; code  301, 302, 303, 307 or 308.
+[[nodiscard]] inline response redirect(std::string_view location, status code = status::found) {
+    return response(code).header(field::location, location);
+}
+
+} // namespace flux::inline FLUX_ABI::http

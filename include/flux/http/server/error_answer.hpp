@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// flux/http/server/error_answer.hpp - the status that stands for an error which left a handler.
+//
+// The one table: what the peer did wrong is 4xx, what an upstream did is 502 or 504, a limit of our own in
+// time is 503, everything else is 500 and says nothing about its cause to the peer.
+#pragma once
+
+#include <flux/http/message/response.hpp>
+#include <flux/http/wire/errc.hpp>
+
+#include <string>
+
+namespace flux::inline FLUX_ABI::http {
+
+namespace detail {
+
+/// A short answer in plain text: the status and its reason.
+[[nodiscard]] inline response plain_answer(status code) {
+    std::string text = std::to_string(to_number(code));
+    text += ' ';
+    text += reason_phrase(code);
+    text += '\n';
+    return http::text(std::move(text)).code(code);
+}
+
+/// What an error of the request's own body means.
+[[nodiscard]] inline status status_of_body_error(const error& e) noexcept {
+    if (e.code().category() == http_category()) {
+        return describe(static_cast<errc>(e.code().value())).answer;
+    }
+    return e.is(flux::errc::timed_out) ? status::request_timeout : status::bad_request;
+}
+
+} // namespace detail
+
+/// The status that answers an error from elsewhere than the request itself.
+[[nodiscard]] inline status status_of(const error& e) noexcept {
+    if (e.is(flux::errc::limit)) {
+        return status::content_too_large;
+    }
+    if (e.is(flux::errc::shutdown)) {
+        return status::service_unavailable;
+    }
+    switch (e.kind()) {
+    case error_kind::timeout: return status::gateway_timeout;
+    case error_kind::network:
+    case error_kind::tls:
+    case error_kind::protocol:
+    case error_kind::http: return status::bad_gateway;
+    case error_kind::cancelled:
+    case error_kind::limit:
+    case error_kind::usage: break;
+    }
+    return status::internal_server_error;
+}
+
+} // namespace flux::inline FLUX_ABI::http

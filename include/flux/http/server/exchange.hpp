@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+// flux/http/server/exchange.hpp - the memory of a connection while it is busy with a request.
+//
+// An idle connection has none: exchanges are pooled by the server and reused, so that a warm server handles
+// requests without allocating. Deliberately not here: what is done with it (server_connection.hpp).
+#pragma once
+
+#include <flux/core/buffer.hpp>
+#include <flux/coro/placed.hpp>
+#include <flux/http/message/request.hpp>
+#include <flux/http/message/response.hpp>
+#include <flux/http/server/handler.hpp>
+#include <flux/http/server/server_options.hpp>
+#include <flux/http/wire/chunked.hpp>
+#include <flux/http/wire/framing.hpp>
+#include <flux/http/wire/request_parser.hpp>
+#include <flux/net/stream.hpp>
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace flux::inline FLUX_ABI::http::detail {
+
+/// Octets that arrived and were not consumed: in the buffer they arrived in, or copied where they straddle.
+class request_input {
+public:
+    [[nodiscard]] std::string_view view() const noexcept {
+        return carry_.empty() ? as_text(arrived_.octets()) : carry_.view();
+    }
+    [[nodiscard]] bool empty() const noexcept { return carry_.empty() && arrived_.empty(); }
+
+    /// Adds what arrived. While octets are carried over, the new ones join them.
+    void add(received&& octets) {
+        if (carry_.empty() && arrived_.empty()) {
+            arrived_ = std::move(octets);
+            return;
+        }
+        carry_over();
+        carry_.append(as_text(octets.octets()));
+    }
+    /// Copies what is there, so that the shared receive buffer goes back while more is awaited.
+    void carry_over() {
+        if (!arrived_.empty()) {
+            carry_.append(as_text(arrived_.octets()));
+        }
+        arrived_.reset();
+    }
+    void consume(std::size_t n) noexcept {
+        if (!carry_.empty()) {
+            carry_.consume(n);
+            return;
+        }
+        arrived_.consume(n);
+        if (arrived_.empty()) {
+            arrived_.reset();
+        }
+    }
+    void reset() noexcept {
+        arrived_.reset();
+        carry_.clear();
+        carry_.shrink_above(4096);
+    }
+
+private:
+    received arrived_;
+    byte_buffer carry_;
+};
+
+/// byte_buffer as the writers' octet_sink.
+static_assert(octet_sink<byte_buffer>);
+
+/// What is known about the answer before it exists.
+struct answer_terms {
+    http::method asked = http::method::get;
+    http::version version = http::version::http_1_1;
+    std::string_view date;
+    bool keep_alive = true;       ///< we may keep the connection
+    bool said_keep_alive = false; ///< a 1.0 client asked for it
+};
+
+struct exchange {
+    explicit exchange(const server_options& options) : parser(options.limits, entries), chunks(options.limits) {
+        entries.reserve(24);
+    }
+    exchange(const exchange&) = delete;
+    exchange& operator=(const exchange&) = delete;
+
+    /// Makes the request independent of the receive buffer: its handler may suspend.
+    void pin_head() {
+        const std::string_view octets = input.view().substr(0, parser.consumed());
+        head.clear();
+        head.append(octets);
+        request.rebase(parser.head(head.view()));
+        input.consume(octets.size());
+    }
+
+    /// Back to what a new one is, keeping the memory that the next request will want.
+    void reset() noexcept {
+        input.reset();
+        out.clear();
+        out.shrink_above(16'384);
+        head.clear();
+        head.shrink_above(4096);
+        remote.clear();
+        ready.reset();
+        in_head = false;
+    }
+
+    std::vector<field_entry> entries;
+    request_parser parser;
+    request_input input;
+    byte_buffer out;  ///< answers that were not sent yet
+    byte_buffer head; ///< the head of a request whose handler may suspend
+    http::request request;
+    body_framing framing;
+    expectation expects = expectation::none;
+    answer_terms terms;
+    const any_handler* handler = nullptr;
+    std::optional<response> ready; ///< answered already, but too large for the out buffer
+    flux::detail::placed_operation<288> write; ///< the state of a write, which the loop's frame need not hold
+    chunked_decoder chunks;
+    std::string remote;        ///< the peer's address, once asked for
+    bool in_head = false;      ///< octets of a head arrived, its deadline runs
+    exchange* next = nullptr;  ///< in the pool
+};
+
+/// Exchanges that nobody uses now. One reactor's.
+class exchange_pool {
+public:
+    explicit exchange_pool(const server_options& options) noexcept : options_(&options) {}
+    exchange_pool(const exchange_pool&) = delete;
+    exchange_pool& operator=(const exchange_pool&) = delete;
+    ~exchange_pool() {
+        while (free_ != nullptr) {
+            delete std::exchange(free_, free_->next);
+        }
+    }
+    [[nodiscard]] exchange* take() {
+        if (free_ == nullptr) {
+            return new exchange(*options_);
+        }
+        --kept_;
+        return std::exchange(free_, free_->next);
+    }
+    void give(exchange* e) noexcept {
+        e->reset();
+        if (kept_ == max_kept) {
+            delete e;
+            return;
+        }
+        ++kept_;
+        e->next = std::exchange(free_, e);
+    }
+
+private:
+    static constexpr std::size_t max_kept = 256; // as many as can be busy in one turn: some 1.5 MiB
+    const server_options* options_;
+    exchange* free_ = nullptr;
+    std::size_t kept_ = 0;
+};
+
+} // namespace flux::inline FLUX_ABI::http::detail

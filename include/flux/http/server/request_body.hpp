@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+// flux/http/server/request_body.hpp - the body of the request in progress, pulled from the connection.
+//
+//   stream -> input -> length or chunked framing -> views for the handler
+//
+// One piece is what is in one receive buffer: nothing is copied, nothing is read ahead, so a handler that does
+// not read stops the sender. A slow sender is measured as an average rate. Deliberately not here: what happens
+// to a body that nobody read (server_connection.hpp).
+#pragma once
+
+#include <flux/coro/with.hpp>
+#include <flux/http/server/exchange.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+
+namespace flux::inline FLUX_ABI::http::detail {
+
+template <buffered_stream Stream>
+class request_body final : public body_source {
+public:
+    request_body(Stream& stream, exchange& ex, const server_options& options) noexcept
+        : stream_(&stream), ex_(&ex), options_(&options), left_(ex.framing.length) {
+        ex.chunks.reset();
+        ended_ = ex.framing.kind == body_kind::none || (ex.framing.kind == body_kind::length && left_ == 0);
+    }
+    request_body(const request_body&) = delete;
+    request_body& operator=(const request_body&) = delete;
+
+    [[nodiscard]] task<std::string_view> next() override {
+        release_piece();
+        if (failed_) {
+            co_return fail(*failed_);
+        }
+        if (!ended_ && ex_->expects == expectation::continue_) {
+            const auto sent = co_await attempt(say_continue());
+            if (!sent) {
+                co_return fail(failed_.emplace(sent.error()));
+            }
+        }
+        while (!ended_) {
+            if (ex_->input.empty()) {
+                const auto arrived = co_await attempt(receive_more());
+                if (!arrived) {
+                    co_return fail(failed_.emplace(arrived.error()));
+                }
+            }
+            const std::string_view piece = ex_->framing.kind == body_kind::chunked ? take_chunk() : take_length();
+            if (failed_) {
+                co_return fail(*failed_);
+            }
+            if (!piece.empty()) {
+                taken_ += piece.size();
+                co_return piece;
+            }
+        }
+        co_return std::string_view();
+    }
+    [[nodiscard]] fields_view trailers() const noexcept override { return ex_->chunks.trailers(); }
+    [[nodiscard]] std::optional<std::uint64_t> length() const noexcept override {
+        if (ex_->framing.kind == body_kind::chunked) {
+            return std::nullopt;
+        }
+        return ex_->framing.length;
+    }
+
+    /// Gives back the piece that the last next() handed out.
+    void release_piece() noexcept { ex_->input.consume(std::exchange(piece_, 0U)); }
+    /// The whole body was read.
+    [[nodiscard]] bool ended() const noexcept { return ended_; }
+    /// Octets of content handed out so far.
+    [[nodiscard]] std::uint64_t taken() const noexcept { return taken_; }
+    /// Why it cannot be read on; nothing if it can.
+    [[nodiscard]] const std::optional<error>& failed() const noexcept { return failed_; }
+    /// The sender waits for a 100 that was never said.
+    [[nodiscard]] bool awaits_continue() const noexcept { return ex_->expects == expectation::continue_; }
+
+private:
+    task<> say_continue() {
+        ex_->expects = expectation::none;
+        ex_->out.append("HTTP/1.1 100 Continue\r\n\r\n");
+        const auto sent = co_await attempt(with_timeout(options_->write_timeout, stream_->write_all(as_octets(ex_->out.view()))));
+        ex_->out.clear();
+        if (!sent) {
+            co_await fail(sent.error());
+        }
+    }
+    task<> receive_more() {
+        auto ctx = co_await this_context();
+        if (started_ == time_point()) {
+            started_ = ctx.home().now();
+        }
+        const auto allowed = options_->body_grace + milliseconds(taken_ * 1000 / std::max(1U, options_->body_min_rate));
+        auto octets = co_await attempt(with_deadline(deadline_after(started_, allowed), stream_->receive()));
+        if (!octets) {
+            co_await fail(std::move(octets).error());
+        }
+        if (octets->empty()) {
+            co_await fail(error(errc::incomplete_body));
+        }
+        ex_->input.add(*std::move(octets));
+    }
+    [[nodiscard]] std::string_view take_length() noexcept {
+        const std::string_view octets = ex_->input.view();
+        const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(left_, octets.size()));
+        left_ -= n;
+        ended_ = left_ == 0;
+        piece_ = n;
+        return octets.substr(0, n);
+    }
+    [[nodiscard]] std::string_view take_chunk() {
+        const chunk_step step = ex_->chunks.next(ex_->input.view());
+        switch (step.event) {
+        case chunk_event::failed: failed_.emplace(ex_->chunks.error().code); return {};
+        case chunk_event::data: piece_ = step.consumed; return step.data;
+        case chunk_event::done: ended_ = true; break;
+        case chunk_event::need_more: break;
+        }
+        ex_->input.consume(step.consumed);
+        return {};
+    }
+
+    Stream* stream_;
+    exchange* ex_;
+    const server_options* options_;
+    std::uint64_t left_;
+    std::uint64_t taken_ = 0;
+    std::size_t piece_ = 0; // octets of the input that the handler looks at
+    time_point started_{};
+    bool ended_ = false;
+    std::optional<error> failed_;
+};
+
+} // namespace flux::inline FLUX_ABI::http::detail

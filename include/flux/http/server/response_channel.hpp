@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+// flux/http/server/response_channel.hpp - the answer to the request in progress, pushed to the connection.
+//
+//   status, fields, octets -> framing -> out buffer -> stream
+//
+// Knows how the body is framed for this request: Content-Length, chunked, until close (HTTP/1.0), or not at all
+// (HEAD, 204, 304). Gathers small writes; large ones go out beside the buffer without a copy. Deliberately not
+// here: what to answer.
+#pragma once
+
+#include <flux/coro/with.hpp>
+#include <flux/http/server/exchange.hpp>
+#include <flux/http/server/responder.hpp>
+
+#include <cstdint>
+#include <optional>
+
+namespace flux::inline FLUX_ABI::http::detail {
+
+/// Writes the head of an answer. Returns how its body is framed; keep_alive may become false.
+[[nodiscard]] inline body_kind write_head(byte_buffer& out, answer_terms& terms, status code, const fields& head,
+                                          std::optional<std::uint64_t> length) {
+    response_start start;
+    start.status = code;
+    start.date = terms.date;
+    const bool bodyless = is_bodyless(code);
+    if (length) {
+        start.body = body_kind::length;
+        start.length = *length;
+    } else if (terms.version == version::http_1_0) {
+        start.body = body_kind::until_close;
+        terms.keep_alive = terms.keep_alive && (bodyless || terms.asked == method::head);
+    } else {
+        start.body = body_kind::chunked;
+    }
+    if (bodyless) {
+        // a 304 may say the length of what it stands for; we only say it if it is known to be meant
+        start.body = body_kind::none;
+    }
+    if (!terms.keep_alive) {
+        start.connection = connection_line::close;
+    } else if (terms.said_keep_alive) {
+        start.connection = connection_line::keep_alive;
+    }
+    const errc failed = write_response_head(out, start, head);
+    if (failed != errc::none) {
+        flux::detail::throw_error(error(failed));
+    }
+    return bodyless || terms.asked == method::head ? body_kind::none : start.body;
+}
+
+template <buffered_stream Stream>
+class response_channel final : public response_sink {
+public:
+    response_channel(Stream& stream, byte_buffer& out, const answer_terms& terms, milliseconds write_timeout) noexcept
+        : stream_(&stream), out_(&out), terms_(terms), write_timeout_(write_timeout) {}
+    response_channel(const response_channel&) = delete;
+    response_channel& operator=(const response_channel&) = delete;
+
+    [[nodiscard]] result<void> begin(status code, const fields& head, std::optional<std::uint64_t> length) override {
+        if (begun_ || is_informational(code)) {
+            return fail(error(flux::errc::invalid_argument).doing("begin of a response"));
+        }
+        kind_ = write_head(*out_, terms_, code, head, length);
+        left_ = length.value_or(0);
+        begun_ = true;
+        return {};
+    }
+    [[nodiscard]] bool begun() const noexcept override { return begun_; }
+    [[nodiscard]] bool keep_alive() const noexcept { return terms_.keep_alive; }
+
+    [[nodiscard]] task<> inform(status code, const fields& head) override {
+        if (begun_ || !is_informational(code) || code == status::switching_protocols) {
+            co_await fail(error(flux::errc::invalid_argument).doing("interim response"));
+        }
+        if (terms_.version == version::http_1_0) {
+            co_return;
+        }
+        response_start start;
+        start.status = code;
+        if (const errc failed = write_response_head(*out_, start, head); failed != errc::none) {
+            co_await fail(error(failed));
+        }
+        const auto sent = co_await attempt(flush());
+        if (!sent) {
+            co_await fail(sent.error());
+        }
+    }
+
+    [[nodiscard]] task<> write(std::string_view octets) override {
+        if (octets.empty()) {
+            co_return;
+        }
+        switch (kind_) {
+        case body_kind::none: co_return; // HEAD: counted by nobody, sent to nobody
+        case body_kind::length:
+            if (octets.size() > left_) {
+                co_await fail(error(errc::body_length_mismatch));
+            }
+            left_ -= octets.size();
+            break;
+        case body_kind::chunked: {
+            const chunk_header size_line(octets.size());
+            out_->append(size_line.view());
+            break;
+        }
+        case body_kind::until_close:
+        case body_kind::tunnel: break;
+        }
+        const std::string_view tail = kind_ == body_kind::chunked ? "\r\n" : "";
+        if (octets.size() < gather_limit) {
+            out_->append(octets);
+            out_->append(tail);
+            if (out_->size() < gather_limit) {
+                co_return;
+            }
+            octets = {};
+        }
+        const auto sent = co_await attempt(send(octets, octets.empty() ? std::string_view() : tail));
+        if (!sent) {
+            co_await fail(sent.error());
+        }
+    }
+    [[nodiscard]] task<> flush() override { return send({}, {}); }
+
+    [[nodiscard]] result<void> add_trailer(std::string_view name, std::string_view value) override {
+        if (begun_ && kind_ != body_kind::chunked && kind_ != body_kind::none) {
+            return fail(error(flux::errc::invalid_argument).doing("trailer of a body that is not chunked"));
+        }
+        if (!allowed_as_trailer(to_field(name))) {
+            return fail(error(flux::errc::invalid_argument).doing("trailer with a field that must be in the head"));
+        }
+        return trailers_.try_add(name, value);
+    }
+
+    /// The body is not sent (HEAD).
+    void skip_body() noexcept {
+        kind_ = body_kind::none;
+        left_ = 0;
+    }
+
+    /// Ends the body in the out buffer; does not send.
+    [[nodiscard]] result<void> finish() {
+        if (kind_ == body_kind::chunked) {
+            if (const errc failed = write_last_chunk(*out_, trailers_); failed != errc::none) {
+                return fail(error(failed));
+            }
+        } else if (kind_ == body_kind::length && left_ != 0) {
+            return fail(error(errc::body_length_mismatch));
+        }
+        return {};
+    }
+
+    /// Sends the out buffer, and octets beside it without a copy.
+    [[nodiscard]] task<> send(std::string_view octets, std::string_view tail) {
+        const const_buffer list[] = {as_octets(out_->view()), as_octets(octets), as_octets(tail)};
+        if (out_->size() + octets.size() == 0) {
+            co_return;
+        }
+        const auto sent = co_await attempt(with_timeout(write_timeout_, stream_->write_all(std::span<const const_buffer>(list))));
+        out_->clear();
+        if (!sent) {
+            co_await fail(sent.error());
+        }
+    }
+
+private:
+    static constexpr std::size_t gather_limit = 16'384; // below it a copy is cheaper than one more buffer in the call
+
+    Stream* stream_;
+    byte_buffer* out_;
+    answer_terms terms_;
+    milliseconds write_timeout_;
+    fields trailers_;
+    std::uint64_t left_ = 0;
+    body_kind kind_ = body_kind::none;
+    bool begun_ = false;
+};
+
+} // namespace flux::inline FLUX_ABI::http::detail
