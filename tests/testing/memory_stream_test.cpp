@@ -237,9 +237,9 @@ TEST_CASE("loans may be given back in any order; space is freed in the order of 
         co_await near.write_all(as_octets("112233"));
         auto r1 = co_await far.receive();
         auto r2 = co_await far.receive();
-        std::array<std::byte, 1> one;
-        auto n = co_await far.read_some(one);
-        CHECK(n == 1);
+        std::array<std::byte, 4> copied;
+        auto n = co_await far.read_some(copied);
+        CHECK(n == 2);
         scope.spawn(writer, std::ref(near), std::ref(written));
         co_await sleep_for(1ms);
         r2.reset();
@@ -250,9 +250,7 @@ TEST_CASE("loans may be given back in any order; space is freed in the order of 
         co_await sleep_for(1ms);
         CHECK(written);
         auto r3 = co_await far.receive();
-        CHECK(as_text(r3.octets()) == "3x");
-        auto r4 = co_await far.receive();
-        CHECK(as_text(r4.octets()) == "y");
+        CHECK(as_text(r3.octets()) == "xy");
     };
     CHECK(loop.run(with_scope(body)));
 }
