@@ -37,8 +37,9 @@ struct callable {
     std::array<char, Extra> padding{};
 };
 
-struct alignas(64) aligned {
-    std::uintptr_t operator()() const { return reinterpret_cast<std::uintptr_t>(this) % 64; }
+template <std::size_t Alignment>
+struct alignas(Alignment) aligned {
+    std::uintptr_t operator()() const { return reinterpret_cast<std::uintptr_t>(this) % Alignment; }
 };
 
 struct overloads_address {
@@ -208,10 +209,21 @@ TEST_CASE("an exception of the callable reaches the caller, and the function sta
 }
 
 TEST_CASE("alignment, an overloaded operator& and an own operator new are respected") {
-    unique_function<std::uintptr_t()> f = aligned();
-    CHECK(f() == 0);
-    unique_function<std::uintptr_t()> g = std::move(f);
-    CHECK(g() == 0);
+    // Small enough to live in place, but two pointers' alignment: one of the neighbours would be wrong for it.
+    static_assert(sizeof(aligned<16>) == 16);
+    struct alignas(16) {
+        std::uintptr_t before = 0;
+        unique_function<std::uintptr_t()> f;
+        std::uintptr_t between = 0;
+        unique_function<std::uintptr_t()> g = aligned<16>();
+    } two;
+    CHECK(two.g() == 0);
+    two.f = std::move(two.g);
+    CHECK(two.f() == 0);
+    unique_function<std::uintptr_t()> far = aligned<64>();
+    CHECK(far() == 0);
+    unique_function<std::uintptr_t()> moved = std::move(far);
+    CHECK(moved() == 0);
     unique_function<int()> odd = overloads_address();
     unique_function<int()> odd_moved = std::move(odd);
     CHECK(odd_moved() == 5);

@@ -24,9 +24,7 @@ public:
     explicit unique_fd(int fd) noexcept : fd_(fd) {}
     unique_fd(unique_fd&& other) noexcept : fd_(other.release()) {}
     unique_fd& operator=(unique_fd&& other) noexcept {
-        if (this != &other) {
-            reset(other.release());
-        }
+        reset(other.release()); // right for itself too: what was released comes back
         return *this;
     }
     ~unique_fd() { close(fd_); }
