@@ -251,9 +251,6 @@ public:
     [[nodiscard]] static result<basic_listener> listen(reactor& home, const endpoint& where,
                                                        listen_options options = listen_options()) {
         auto fd = open(where, options);
-        if (!fd && where.is_dual_stack()) {
-            fd = open(endpoint::ipv4({0, 0, 0, 0}, where.port()), options); // a machine without IPv6
-        }
         if (!fd) {
             return fail(std::move(fd).error());
         }
@@ -277,8 +274,17 @@ public:
     /// Where it listens, with the port that the kernel chose for port 0.
     [[nodiscard]] result<endpoint> local_endpoint() const { return detail::name_of(native_handle(), &::getsockname); }
 
-private:
+    /// As listen(), but only the descriptor: to be bound before the reactor that will use it exists.
     [[nodiscard]] static result<unique_fd> open(const endpoint& where, const listen_options& options) {
+        auto fd = open_one(where, options);
+        if (!fd && where.is_dual_stack()) {
+            fd = open_one(endpoint::ipv4({0, 0, 0, 0}, where.port()), options); // a machine without IPv6
+        }
+        return fd;
+    }
+
+private:
+    [[nodiscard]] static result<unique_fd> open_one(const endpoint& where, const listen_options& options) {
         auto socket = detail::open_socket(where, SOCK_STREAM);
         if (!socket) {
             return socket;

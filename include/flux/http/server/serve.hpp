@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+// flux/http/server/serve.hpp - a whole server program in one call: listen, workers, signals, drain, exit status.
+#pragma once
+
+#include <flux/http/server/server.hpp>
+#include <flux/io/workers.hpp>
+#include <flux/net/listener.hpp>
+
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace flux::inline FLUX_ABI {
+
+/// How serve() runs.
+struct serve_options {
+    http::server_options server{};
+    listen_options listen{};
+    workers_options workers_setup{};
+    unsigned workers = 1; ///< reactors, each on its own thread with its own SO_REUSEPORT listener
+    bool announce = true; ///< say on stderr where it listens
+};
+static_assert(std::is_trivially_destructible_v<serve_options>);
+
+namespace detail {
+
+template <class Listener>
+task<> serve_worker(unique_fd listening, const http::router* app, const http::server_options* options) {
+    auto ctx = co_await this_context();
+    http::basic_server<Listener> server(*app, *options);
+    co_await server.serve(Listener(reactor::of(ctx.home()), std::move(listening)));
+}
+
+template <class Listener>
+void serve_on(const endpoint& where, const http::router& app, const serve_options& options) {
+    listen_options how = options.listen;
+    how.reuse_port = how.reuse_port || options.workers > 1;
+    // Bound before the first worker runs, so that a taken port fails at once and port 0 is one port for all.
+    std::vector<unique_fd> listening;
+    endpoint bound = where;
+    for (unsigned i = 0; i < options.workers; ++i) {
+        auto fd = Listener::open(bound, how);
+        if (!fd) {
+            throw_error(std::move(fd).error());
+        }
+        if (i == 0 && where.is_ip()) {
+            auto name = name_of(fd->get(), &::getsockname);
+            bound = name ? where.with_port(name->port()) : where;
+        }
+        listening.push_back(*std::move(fd));
+    }
+    if (options.announce) {
+        std::fprintf(stderr, "flux: listening on %s\n", bound.to_string().c_str());
+    }
+    const auto worker = [&](unsigned index) {
+        return serve_worker<Listener>(std::move(listening[index]), &app, &options.server);
+    };
+    run_workers(options.workers, worker, options.workers_setup);
+}
+
+} // namespace detail
+
+/// Serves `app` on `where` until SIGINT or SIGTERM, then drains: `int main() { ...; return serve(":8080", app); }`.
+///
+/// Params   where    see endpoint::parse: "127.0.0.1:8080", ":8080", "[::1]:80", "unix:/run/app.sock".
+///          app      borrowed; not changed while it serves. With several workers it is used by all of them.
+/// Returns  an exit status: 0 after a signal, 1 after a failure, which is printed on stderr as its chain.
+/// Threads  worker 0 is the calling thread.
+[[nodiscard]] inline int serve(std::string_view where, const http::router& app,
+                               const serve_options& options = serve_options()) {
+    const bool signalled = true; // serving ends in no other way
+    return detail::exit_status(
+        [&] {
+            const endpoint at = endpoint::parse(where).value();
+            if (options.workers == 0) {
+                detail::throw_error(error(errc::invalid_argument).doing("serve: workers must be at least 1"));
+            }
+            if (at.family() == address_family::local) {
+                if (options.workers > 1) {
+                    detail::throw_error(error(errc::invalid_argument).doing("serve: a Unix socket has one worker"));
+                }
+                detail::serve_on<unix_listener>(at, app, options);
+            } else {
+                detail::serve_on<tcp_listener>(at, app, options);
+            }
+        },
+        signalled);
+}
+
+} // namespace flux::inline FLUX_ABI

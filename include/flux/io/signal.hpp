@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+// flux/io/signal.hpp - signals as something to await, through a signalfd.
+//
+// The signals of a set are blocked for the thread that makes it and for threads started later, so make it
+// before any. Deliberately not here: what a signal means (run.hpp).
+#pragma once
+
+#include <flux/io/io_state.hpp>
+#include <flux/io/unique_fd.hpp>
+
+#include <cerrno>
+#include <span>
+
+#include <signal.h>
+#include <sys/signalfd.h>
+
+namespace flux::inline FLUX_ABI {
+
+namespace detail {
+
+class signal_state;
+
+class [[nodiscard]] signal_op {
+public:
+    using value_type = int;
+    using state_type = signal_state;
+    explicit signal_op(int fd) noexcept : fd_(fd) {}
+
+private:
+    friend class signal_state;
+    int fd_;
+};
+
+class signal_state : public io_state {
+public:
+    signal_state(signal_op op, context_node& ctx) noexcept : io_state(ctx, io_kind::read, op.fd_) {
+        data = &info_;
+        size = sizeof info_;
+    }
+    [[nodiscard]] result<int> take() const noexcept {
+        const auto n = outcome();
+        if (!n) {
+            return fail(n.error());
+        }
+        return static_cast<int>(info_.ssi_signo);
+    }
+
+private:
+    ::signalfd_siginfo info_{};
+};
+
+} // namespace detail
+
+/// Some signals that are taken by awaiting instead of by handlers.
+///
+/// Threads  make it before other threads start; next() on one reactor at a time.
+class signal_set {
+public:
+    /// Blocks the signals and listens for them. Errors: throws flux::error.
+    explicit signal_set(std::span<const int> numbers) {
+        ::sigemptyset(&set_);
+        for (const int number : numbers) {
+            ::sigaddset(&set_, number);
+        }
+        if (const int failed = ::pthread_sigmask(SIG_BLOCK, &set_, &before_); failed != 0) {
+            throw error::from_errno(failed).doing("pthread_sigmask");
+        }
+        fd_.reset(::signalfd(-1, &set_, SFD_CLOEXEC));
+        if (!fd_) {
+            throw error::from_errno(errno).doing("signalfd");
+        }
+    }
+    signal_set(const signal_set&) = delete;
+    signal_set& operator=(const signal_set&) = delete;
+    /// Restores the calling thread's mask; a signal that is still pending is delivered then.
+    ~signal_set() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+    /// The number of the next signal of the set. Cancel: at once; a signal that comes later is kept.
+    [[nodiscard]] detail::signal_op next() noexcept { return detail::signal_op(fd_.get()); }
+
+private:
+    ::sigset_t set_{};
+    ::sigset_t before_{};
+    unique_fd fd_;
+};
+
+} // namespace flux::inline FLUX_ABI
