@@ -76,6 +76,7 @@ TEST_SUITE("testing/virtual_loop") {
 TEST_CASE("run yields the value of a task, or its error") {
     virtual_loop loop;
     const auto good = loop.run(answer());
+    CHECK(!loop.gave_up());
     REQUIRE(good);
     CHECK(*good == 42);
     const auto bad = loop.run(refuse());
@@ -128,6 +129,9 @@ TEST_CASE("a deadlock is an error that counts what still waits; the waiting task
     CHECK(r.error().message().starts_with("virtual_loop: nothing is ready and no timer is armed, at 2000 us with "
                                           "2 coroutine frames alive: "));
     CHECK(log == "canceled");
+    CHECK(loop.gave_up());
+    CHECK(!loop.run(refuse()));
+    CHECK(!loop.gave_up());
 }
 
 TEST_CASE("a deadlock is reported even if the task then ends well") {
@@ -151,6 +155,7 @@ TEST_CASE("a livelock ends with errc::limit") {
     const auto r = loop.run(spin());
     REQUIRE(!r);
     CHECK(r.error().is(errc::limit));
+    CHECK(loop.gave_up());
     CHECK(r.error().message().find("more than 1000 steps") != std::string::npos);
     CHECK(loop.run(answer())); // each run has its own limit
 }

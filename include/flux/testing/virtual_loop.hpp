@@ -63,11 +63,15 @@ public:
             }
             settle();
         }
-        if (trouble.code()) {
+        gave_up_ = static_cast<bool>(trouble.code());
+        if (gave_up_) {
             return fail(std::move(trouble));
         }
         return end.take();
     }
+
+    /// Whether the last run() ended because nothing could happen any more, or by max_steps.
+    [[nodiscard]] bool gave_up() const noexcept { return gave_up_; }
 
     /// Moves the clock. Inside of run(): as if this thread had computed for `d`; what became due meanwhile
     /// fires late, in the next turn. Outside: timers up to then fire in their order, each at its time.
@@ -198,6 +202,7 @@ private:
     prng order_;
     std::vector<detail::ready_node*> pass_; // kept, so that a warm loop does not allocate
     std::uint64_t steps_ = 0;
+    bool gave_up_ = false;
 };
 
 } // namespace flux::inline FLUX_ABI::testing
