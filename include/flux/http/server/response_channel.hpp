@@ -133,6 +133,23 @@ public:
         return trailers_.try_add(name, value);
     }
 
+    /// A whole answer that fits the out buffer, or one whose head went out already. False: it must be sent.
+    [[nodiscard]] bool put(const response& answer) {
+        if (begun_) {
+            return true;
+        }
+        if (answer.is_streamed() || answer.octets().size() > gather_limit) {
+            return false;
+        }
+        if (!begin(answer.code(), answer.fields(), answer.length())) {
+            return false;
+        }
+        if (kind_ == body_kind::length) {
+            out_->append(answer.octets());
+        }
+        skip_body();
+        return true;
+    }
     /// The body is not sent (HEAD).
     void skip_body() noexcept {
         kind_ = body_kind::none;

@@ -36,10 +36,10 @@ template <class Stream>
 }
 
 template <buffered_stream Stream>
-class server_connection final : private drainable, private request::remote_source, private hangup_listener {
+class server_connection final : private drainable, private request::remote_source {
 public:
     server_connection(server_core& server, Stream&& stream, context_node& parent)
-        : hangup_listener(&on_hangup), server_(&server), stream_(std::move(stream)), node_(parent) {
+        : server_(&server), stream_(std::move(stream)), node_(parent) {
         server.connections.push_back(*this);
         ++server.stats.connections;
     }
@@ -212,7 +212,6 @@ private:
     }
 
     [[nodiscard]] task<response> run_handler(response_channel<Stream>& channel, request_body<Stream>& body);
-    [[nodiscard]] task<> run_to_answer(response_channel<Stream>& channel, request_body<Stream>& body);
     [[nodiscard]] task<> send_answer(response_channel<Stream>& channel, response& answer);
     [[nodiscard]] task<> drain_body(request_body<Stream>& body);
     [[nodiscard]] response answer_to(const error& e, const request_body<Stream>& body, stop_reason stopped) const;
@@ -237,36 +236,39 @@ private:
         }
         return ex_->remote;
     }
-    // hangup_listener
-    static void on_hangup(hangup_listener& listener, bool reset) noexcept {
-        auto& self = static_cast<server_connection&>(listener);
-        if (self.handling_ != nullptr && (reset || self.options().end_is_disconnect)) {
-            self.handling_->stop(stop_reason::disconnected);
-        }
-    }
-    // Listens for a disconnect while a handler runs under `node`.
-    class hangup_watch {
+    // While it exists, a client that goes away stops `node`: at once after a reset, after a grace after FIN.
+    class hangup_watch : private hangup_listener, private timer {
     public:
-        hangup_watch(server_connection& c, context_node& node) noexcept : connection_(&c) {
-            c.handling_ = &node;
-            c.stream_.watch_hangup(&c);
+        hangup_watch(server_connection& c, context_node& node) noexcept
+            : hangup_listener(&on_hangup), timer(&on_grace_over), connection_(&c), node_(&node) {
+            c.stream_.watch_hangup(this);
         }
         hangup_watch(const hangup_watch&) = delete;
         hangup_watch& operator=(const hangup_watch&) = delete;
         ~hangup_watch() {
-            connection_->handling_ = nullptr;
             connection_->stream_.watch_hangup(nullptr);
+            node_->home().disarm(*this);
         }
 
     private:
+        static void on_hangup(hangup_listener& listener, bool reset) noexcept {
+            auto& self = static_cast<hangup_watch&>(listener);
+            if (reset) {
+                self.node_->stop(stop_reason::disconnected);
+            } else {
+                self.node_->home().arm(self, deadline_after(self.connection_->now(), self.connection_->options().end_grace));
+            }
+        }
+        static void on_grace_over(timer& t) noexcept { static_cast<hangup_watch&>(t).node_->stop(stop_reason::disconnected); }
+
         server_connection* connection_;
+        context_node* node_;
     };
 
     server_core* server_;
     Stream stream_;
     context_node node_;
-    exchange* ex_ = nullptr;           // null while idle
-    context_node* handling_ = nullptr; // the running handler's context
+    exchange* ex_ = nullptr; // null while idle
     std::uint32_t requests_ = 0;
     bool lingers_ = false;
 };
@@ -288,9 +290,29 @@ task<bool> server_connection<Stream>::exchange_one() {
             co_return fail(sent.error());
         }
     }
-    const auto answered = co_await attempt(run_to_answer(channel, body));
+    std::optional<response> answer = std::exchange(ex.ready, std::nullopt);
+    std::optional<error> failed;
+    if (!answer) {
+        auto handled = co_await attempt(run_handler(channel, body));
+        if (handled) {
+            answer.emplace(*std::move(handled));
+        } else {
+            failed.emplace(std::move(handled).error());
+        }
+    }
+    if (answer && !channel.put(*answer)) {
+        const auto sent = co_await attempt(send_answer(channel, *answer));
+        if (!sent) {
+            failed.emplace(sent.error());
+        }
+    }
     body.release_piece();
-    if (!answered) {
+    if (!failed) {
+        if (const auto whole = channel.finish(); !whole) {
+            failed.emplace(whole.error());
+        }
+    }
+    if (failed) {
         stream_.abort(); // the client must not take what it got for a whole message
         co_return false;
     }
@@ -305,31 +327,6 @@ task<bool> server_connection<Stream>::exchange_one() {
     }
     lingers_ = lingers_ || !body.ended() || body.failed();
     co_return keep;
-}
-
-// Runs the handler, or takes what it answered already, and hands the whole answer to the channel.
-template <buffered_stream Stream>
-task<> server_connection<Stream>::run_to_answer(response_channel<Stream>& channel, request_body<Stream>& body) {
-    exchange& ex = *ex_;
-    if (!ex.ready) {
-        auto answer = co_await attempt(run_handler(channel, body));
-        if (!answer) {
-            co_await fail(std::move(answer).error());
-        }
-        ex.ready.emplace(*std::move(answer));
-    }
-    response answer = std::move(*ex.ready);
-    ex.ready.reset();
-    if (!channel.begun()) {
-        const auto sent = co_await attempt(send_answer(channel, answer));
-        if (!sent) {
-            co_await fail(sent.error());
-        }
-    }
-    const auto whole = channel.finish();
-    if (!whole) {
-        co_await fail(whole.error());
-    }
 }
 
 template <buffered_stream Stream>
@@ -398,10 +395,10 @@ response server_connection<Stream>::answer_to(const error& e, const request_body
     return plain_answer(status_of(e));
 }
 
+// An answer that has to wait for the client: large, or produced while it is sent.
 template <buffered_stream Stream>
 task<> server_connection<Stream>::send_answer(response_channel<Stream>& channel, response& answer) {
-    const auto begun = channel.begin(answer.code(), answer.fields(), answer.length());
-    if (!begun) {
+    if (const auto begun = channel.begin(answer.code(), answer.fields(), answer.length()); !begun) {
         co_await fail(begun.error());
     }
     if (ex_->terms.asked == method::head) {

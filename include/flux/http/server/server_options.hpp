@@ -47,9 +47,9 @@ struct server_options {
     /// After a stop: how long requests in flight may take. Then their contexts are stopped with `shutdown`.
     milliseconds drain_timeout{15'000};
 
-    /// Whether the end of the request stream (FIN) while a handler runs means that the client left: its context
-    /// is stopped then, as with a reset. Turn it off for clients that half-close after their request.
-    bool end_is_disconnect = true;
+    /// A reset while a handler runs stops its context with `disconnected` at once. The end of the request stream
+    /// (FIN) may be a client that left, or one that only half-closed and waits: the handler gets this much time.
+    milliseconds end_grace{1'000};
 };
 static_assert(std::is_trivially_destructible_v<server_options>);
 

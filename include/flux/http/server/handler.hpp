@@ -1,0 +1,466 @@
+// SPDX-License-Identifier: MIT
+// flux/http/server/handler.hpp - any_handler: every shape of callable that may answer a request, behind one type.
+//
+//   f()                                -> X or task<X>
+//   f(request&)                        -> X or task<X>
+//   f(request&, path arguments...)     -> X or task<X>
+//   f(request&, responder&)            -> task<>             writes the answer itself
+//
+// X is a response, a status, a std::string, or text that lives until the answer is written (a literal). What
+// answers without waiting is called without a coroutine and without an allocation. A handler object lives as
+// long as the router that it was given to, so coroutine lambdas may capture here. Deliberately not here: finding
+// the handler for a request (router.hpp), layers around it (middleware.hpp).
+#pragma once
+
+#include <flux/core/error.hpp>
+#include <flux/coro/task.hpp>
+#include <flux/http/message/request.hpp>
+#include <flux/http/message/response.hpp>
+#include <flux/http/server/responder.hpp>
+
+#include <charconv>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <new>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace flux::inline FLUX_ABI::http {
+
+/// How a handler is called.
+enum class handler_kind : std::uint8_t {
+    sync,      ///< call_sync(): the answer is there when it returns
+    async,     ///< call(): a coroutine yields the answer
+    streaming, ///< call_streaming(): a coroutine writes the answer to a responder
+};
+
+namespace detail {
+
+// ---- what a handler may return ----
+
+inline response static_text(std::string_view body) {
+    return response().header(field::content_type, "text/plain; charset=utf-8").static_body(body);
+}
+
+inline response to_response(response answer) noexcept { return answer; }
+inline response to_response(status code) noexcept { return response(code); }
+inline response to_response(std::string body) { return text(std::move(body)); }
+inline response to_response(std::string_view body) { return static_text(body); }
+inline response to_response(const char* body) { return static_text(body); }
+response to_response(std::nullptr_t) = delete;
+
+template <class R>
+inline constexpr bool is_task = false;
+template <class T>
+inline constexpr bool is_task<task<T>> = true;
+
+template <class R>
+concept answer_now = requires { detail::to_response(std::declval<R>()); };
+template <class R>
+concept answer_later = is_task<R> && answer_now<typename R::value_type>;
+
+template <class T>
+task<response> as_response(task<T> inner) {
+    auto answer = co_await attempt(std::move(inner));
+    if (!answer) {
+        co_return fail(std::move(answer).error());
+    }
+    co_return to_response(*std::move(answer));
+}
+inline task<response> as_response(task<response> inner) noexcept { return inner; }
+
+// ---- path arguments ----
+
+template <class T>
+concept character =
+    std::same_as<T, char> || std::same_as<T, wchar_t> || std::same_as<T, char8_t> || std::same_as<T, char16_t> ||
+    std::same_as<T, char32_t>;
+
+template <class T>
+concept own_path_argument = std::default_initializable<T> && requires(std::string_view text, T& value) {
+    { from_param(text, value) } -> std::convertible_to<bool>;
+};
+
+template <class T>
+concept path_argument =
+    std::same_as<T, std::string> || std::same_as<T, std::string_view> || std::same_as<T, bool> ||
+    (std::integral<T> && !character<T>) || std::floating_point<T> || own_path_argument<T>;
+
+// The whole text must be the value; a number must be finite and in range.
+template <path_argument T>
+[[nodiscard]] bool read_param(std::string_view text, T& value) {
+    if constexpr (std::same_as<T, std::string_view>) {
+        value = text;
+        return true;
+    } else if constexpr (std::same_as<T, std::string>) {
+        value.assign(text);
+        return true;
+    } else if constexpr (std::same_as<T, bool>) {
+        value = text == "true" || text == "1";
+        return value || text == "false" || text == "0";
+    } else if constexpr (std::is_arithmetic_v<T>) {
+        const char* const end = text.data() + text.size();
+        const auto read = std::from_chars(text.data(), end, value);
+        if (read.ec != std::errc() || read.ptr != end) {
+            return false;
+        }
+        if constexpr (std::floating_point<T>) {
+            return value >= std::numeric_limits<T>::lowest() && value <= std::numeric_limits<T>::max();
+        }
+        return true;
+    } else {
+        return static_cast<bool>(from_param(text, value));
+    }
+}
+
+template <class... T>
+struct type_list {
+    static constexpr std::size_t size = sizeof...(T);
+};
+
+// Result and parameters of what has exactly one signature; undefined for overloaded and generic callables.
+template <class F>
+struct signature_of;
+template <class R, class... A>
+struct signature_of<R (*)(A...)> {
+    using result = R;
+    using parameters = type_list<A...>;
+};
+template <class R, class... A>
+struct signature_of<R (*)(A...) noexcept> : signature_of<R (*)(A...)> {};
+template <class C, class R, class... A>
+struct signature_of<R (C::*)(A...)> : signature_of<R (*)(A...)> {};
+template <class C, class R, class... A>
+struct signature_of<R (C::*)(A...) const> : signature_of<R (*)(A...)> {};
+template <class C, class R, class... A>
+struct signature_of<R (C::*)(A...) noexcept> : signature_of<R (*)(A...)> {};
+template <class C, class R, class... A>
+struct signature_of<R (C::*)(A...) const noexcept> : signature_of<R (*)(A...)> {};
+template <class F>
+    requires requires { &F::operator(); }
+struct signature_of<F> : signature_of<decltype(&F::operator())> {};
+
+template <class F>
+concept has_signature = requires { typename signature_of<F>::parameters; };
+
+template <class List>
+struct typed_parameters {
+    static constexpr bool takes_request = false;
+    static constexpr bool readable = false;
+    static constexpr bool by_value = false;
+    static constexpr std::size_t count = 0;
+};
+template <class Request, class... A>
+    requires std::same_as<std::remove_cv_t<std::remove_reference_t<Request>>, request>
+struct typed_parameters<type_list<Request, A...>> {
+    using values = std::tuple<std::remove_cvref_t<A>...>;
+    static constexpr bool takes_request = std::is_lvalue_reference_v<Request>;
+    static constexpr bool readable = (path_argument<std::remove_cvref_t<A>> && ...) &&
+                                     ((!std::is_lvalue_reference_v<A> || std::is_const_v<std::remove_reference_t<A>>) && ...);
+    static constexpr bool by_value = (!std::is_reference_v<A> && ...);
+    static constexpr std::size_t count = sizeof...(A);
+
+    // A handler's arguments are the parameters of its own pattern: the last ones. Those before belong to the
+    // prefixes that its router was mounted at.
+    [[nodiscard]] static bool read(const request& req, values& into) {
+        return req.param_count() >= count && read(req, into, std::index_sequence_for<A...>());
+    }
+    template <class F>
+    static decltype(auto) call(F& f, request& req, values& from) {
+        return call(f, req, from, std::index_sequence_for<A...>());
+    }
+
+private:
+    template <std::size_t... I>
+    [[nodiscard]] static bool read(const request& req, values& into, std::index_sequence<I...>) {
+        const std::size_t first = req.param_count() - count;
+        return (read_param(req.param(first + I), std::get<I>(into)) && ...);
+    }
+    template <class F, std::size_t... I>
+    static decltype(auto) call(F& f, request& req, values& from, std::index_sequence<I...>) {
+        return f(req, std::move(std::get<I>(from))...);
+    }
+};
+
+// ---- shapes ----
+
+enum class handler_shape : std::uint8_t { none, plain, request, streaming, typed };
+
+template <class F>
+[[nodiscard]] consteval handler_shape shape_of() {
+    if constexpr (std::is_invocable_v<F&, request&>) {
+        return handler_shape::request;
+    } else if constexpr (std::is_invocable_v<F&>) {
+        return handler_shape::plain;
+    } else if constexpr (std::is_invocable_v<F&, request&, responder&>) {
+        return handler_shape::streaming;
+    } else if constexpr (has_signature<F>) {
+        return handler_shape::typed;
+    } else {
+        return handler_shape::none;
+    }
+}
+
+template <class F, handler_shape Shape>
+struct result_of_shape {
+    using type = void;
+};
+template <class F>
+struct result_of_shape<F, handler_shape::plain> {
+    using type = std::invoke_result_t<F&>;
+};
+template <class F>
+struct result_of_shape<F, handler_shape::request> {
+    using type = std::invoke_result_t<F&, request&>;
+};
+template <class F>
+struct result_of_shape<F, handler_shape::streaming> {
+    using type = std::invoke_result_t<F&, request&, responder&>;
+};
+template <class F>
+struct result_of_shape<F, handler_shape::typed> {
+    using type = typename signature_of<F>::result;
+};
+
+template <class F, bool Typed = shape_of<F>() == handler_shape::typed>
+struct parameters_of {
+    using type = typed_parameters<type_list<>>;
+};
+template <class F>
+struct parameters_of<F, true> {
+    using type = typed_parameters<typename signature_of<F>::parameters>;
+};
+
+/// What is known about a callable, and the sentences for one that cannot be a handler.
+template <class F>
+struct handler_traits {
+    static constexpr handler_shape shape = shape_of<F>();
+    using result = typename result_of_shape<F, shape>::type;
+    using parameters = typename parameters_of<F>::type;
+
+    static constexpr bool is_typed = shape == handler_shape::typed;
+    static constexpr bool is_callable = shape != handler_shape::none && (!is_typed || parameters::takes_request);
+    static constexpr bool is_readable = !is_typed || !is_callable || parameters::readable;
+    static constexpr bool is_safe = !is_typed || !is_callable || !is_task<result> || parameters::by_value;
+    static constexpr bool streams = shape != handler_shape::streaming || std::same_as<result, task<>>;
+    static constexpr bool answers =
+        shape == handler_shape::streaming || !is_callable || answer_now<result> || answer_later<result>;
+
+    static constexpr handler_kind kind = shape == handler_shape::streaming ? handler_kind::streaming
+                                         : is_task<result>                 ? handler_kind::async
+                                                                           : handler_kind::sync;
+
+    [[nodiscard]] static consteval bool check() {
+        static_assert(is_callable,
+                      "This cannot handle requests. A handler is one function or function object that is called as "
+                      "f(), f(request&), f(request&, path arguments...) or f(request&, responder&).");
+        static_assert(is_readable,
+                      "A path argument of this handler has a type that cannot be read from text. Path arguments are "
+                      "integers, floating-point numbers, bool, std::string, std::string_view, and types T with a "
+                      "function bool from_param(std::string_view, T&) in their namespace.");
+        static_assert(is_safe,
+                      "A handler that is a coroutine takes its path arguments by value: a reference would dangle "
+                      "when it suspends.");
+        static_assert(streams, "A handler that takes a responder writes its answer there, and returns task<>.");
+        static_assert(answers,
+                      "This handler returns nothing that can be sent. It returns, or its task yields, a response, a "
+                      "status, a std::string, or a literal.");
+        return is_callable && is_readable && is_safe && streams && answers;
+    }
+};
+
+/// One table per type of handler. Null functions are those that its kind does not have.
+struct handler_operations {
+    handler_kind kind;
+    std::uint8_t path_arguments;
+    response (*call_sync)(void*, request&);
+    task<response> (*call)(void*, request&);
+    task<> (*call_streaming)(void*, request&, responder&);
+    bool (*accepts)(const request&); // null: whatever the path says
+    void (*destroy)(void*) noexcept; // null: nothing to do
+};
+
+// A small trivial callable lives in the storage itself, any other one on the heap: both move as plain octets.
+struct handler_storage {
+    static constexpr std::size_t size = 2 * sizeof(void*);
+    alignas(void*) std::byte octets[size];
+};
+template <class F>
+inline constexpr bool is_stored_inline = sizeof(F) <= handler_storage::size && alignof(F) <= alignof(void*) &&
+                                         std::is_trivially_copyable_v<F> && std::is_trivially_destructible_v<F>;
+
+template <class F>
+[[nodiscard]] F& stored_handler(void* at) noexcept {
+    if constexpr (is_stored_inline<F>) {
+        return *std::launder(static_cast<F*>(at));
+    } else {
+        return **std::launder(static_cast<F**>(at));
+    }
+}
+
+[[nodiscard]] inline task<response> ready_answer(status code) { co_return response(code); }
+
+// Calls a handler that answers by itself; `refused` where a path argument cannot be read.
+template <class F, class Refused>
+auto call_handler(void* at, request& req, Refused refused, auto finish) {
+    using traits = handler_traits<F>;
+    F& f = stored_handler<F>(at);
+    if constexpr (traits::shape == handler_shape::plain) {
+        return finish(f());
+    } else if constexpr (traits::shape == handler_shape::request) {
+        return finish(f(req));
+    } else {
+        typename traits::parameters::values arguments;
+        if (!traits::parameters::read(req, arguments)) {
+            return refused();
+        }
+        return finish(traits::parameters::call(f, req, arguments));
+    }
+}
+
+template <class F>
+[[nodiscard]] consteval handler_operations make_handler_operations() {
+    using traits = handler_traits<F>;
+    handler_operations ops{traits::kind, static_cast<std::uint8_t>(traits::parameters::count), nullptr, nullptr, nullptr,
+                           nullptr, nullptr};
+    if constexpr (traits::kind == handler_kind::streaming) {
+        ops.call_streaming = [](void* at, request& req, responder& out) -> task<> {
+            return stored_handler<F>(at)(req, out);
+        };
+    } else if constexpr (traits::kind == handler_kind::async) {
+        ops.call = [](void* at, request& req) -> task<response> {
+            return call_handler<F>(
+                at, req, [] { return ready_answer(status::not_found); },
+                [](auto&& inner) -> task<response> { return as_response(std::move(inner)); });
+        };
+    } else {
+        ops.call_sync = [](void* at, request& req) -> response {
+            return call_handler<F>(
+                at, req, [] { return response(status::not_found); },
+                [](auto&& answer) -> response { return to_response(std::forward<decltype(answer)>(answer)); });
+        };
+    }
+    if constexpr (traits::parameters::count != 0) {
+        ops.accepts = [](const request& req) -> bool {
+            typename traits::parameters::values arguments;
+            return traits::parameters::read(req, arguments);
+        };
+    }
+    if constexpr (!is_stored_inline<F>) {
+        ops.destroy = [](void* at) noexcept { delete &stored_handler<F>(at); };
+    }
+    return ops;
+}
+
+template <class F>
+inline constexpr handler_operations operations_of = make_handler_operations<F>();
+
+} // namespace detail
+
+/// Answers requests: a callable of one of the shapes at the head of this file.
+///
+/// Path arguments are converted from the parameters of the pattern, in order, decoded. Integers must fill the
+/// whole text and be in range, floating-point numbers finite, bool is true, false, 1 or 0; own types have
+/// `bool from_param(std::string_view, T&)` found by ADL. A path that cannot be converted is answered 404. String
+/// views live until the handler's task ends.
+///
+/// Lifetime  owns the callable. It is called for many requests at once, by all workers of a server: what it
+///           captures must stand that.
+/// Threads   calls: any. Everything else: one at a time.
+/// Cost      three words; one allocation for a callable that is larger than two words or not trivial. A call is
+///           one indirect call; task<X> with another X than response costs one more frame.
+class any_handler {
+public:
+    /// Empty; must not be called.
+    any_handler() noexcept = default;
+    /// Errors: throws flux::error (errc::invalid_argument) for a null function pointer; what copying `f` throws.
+    template <class F>
+        requires(!std::same_as<std::remove_cvref_t<F>, any_handler>)
+    any_handler(F&& f) {
+        using D = std::decay_t<F>;
+        if constexpr (detail::handler_traits<D>::check()) {
+            if constexpr (std::is_pointer_v<D>) {
+                const D pointer = f;
+                require(pointer != nullptr);
+            }
+            if constexpr (detail::is_stored_inline<D>) {
+                ::new (static_cast<void*>(storage_.octets)) D(std::forward<F>(f));
+            } else {
+                ::new (static_cast<void*>(storage_.octets)) D*(new D(std::forward<F>(f)));
+            }
+            operations_ = &detail::operations_of<D>;
+        }
+    }
+    /// Leaves `other` empty.
+    any_handler(any_handler&& other) noexcept
+        : operations_(std::exchange(other.operations_, nullptr)), storage_(other.storage_) {}
+    any_handler& operator=(any_handler&& other) noexcept {
+        any_handler taken(std::move(other));
+        std::swap(operations_, taken.operations_);
+        std::swap(storage_, taken.storage_);
+        return *this;
+    }
+    ~any_handler() {
+        if (operations_ != nullptr && operations_->destroy != nullptr) {
+            operations_->destroy(storage_.octets);
+        }
+    }
+
+    [[nodiscard]] explicit operator bool() const noexcept { return operations_ != nullptr; }
+    [[nodiscard]] handler_kind kind() const noexcept { return operations_->kind; }
+    /// How many typed path arguments it takes; 0 if it reads the path itself.
+    [[nodiscard]] std::size_t path_arguments() const noexcept { return operations_->path_arguments; }
+    /// Whether the parameters of the request convert to its path arguments.
+    [[nodiscard]] bool accepts(const request& req) const {
+        return operations_->accepts == nullptr || operations_->accepts(req);
+    }
+
+    /// Answers now. Only for kind() sync. Errors: whatever the callable throws.
+    [[nodiscard]] response call_sync(request& req) const { return operations_->call_sync(storage_.octets, req); }
+    /// Answers when the task ends. For kind() async, and with one more frame for sync. A streaming handler
+    /// writes to `req.streams_to()`, which must be set, and what the task then yields is only for layers to see.
+    /// Params  req  borrowed until the task ends.
+    [[nodiscard]] task<response> call(request& req) const {
+        switch (kind()) {
+        case handler_kind::async: return operations_->call(storage_.octets, req);
+        case handler_kind::sync: return call_sync_later(*this, req);
+        case handler_kind::streaming: break;
+        }
+        return stream_later(*this, req);
+    }
+    /// Writes the answer to `out`. Only for kind() streaming. Params: borrowed until the task ends.
+    [[nodiscard]] task<> call_streaming(request& req, responder& out) const {
+        return operations_->call_streaming(storage_.octets, req, out);
+    }
+
+private:
+    static void require(bool is_callable) {
+        if (!is_callable) {
+            flux::detail::throw_error(error(flux::errc::invalid_argument).doing("handler that is a null function pointer"));
+        }
+    }
+    static task<response> call_sync_later(const any_handler& self, request& req) { co_return self.call_sync(req); }
+    static task<response> stream_later(const any_handler& self, request& req) {
+        responder* out = req.streams_to();
+        FLUX_ASSERT(out != nullptr, "a streaming handler was called without a responder");
+        auto end = co_await attempt(self.call_streaming(req, *out));
+        if (end) {
+            end = out->begin();
+        }
+        if (!end) {
+            co_return fail(std::move(end).error());
+        }
+        req.set_streamed();
+        co_return response();
+    }
+
+    const detail::handler_operations* operations_ = nullptr;
+    mutable detail::handler_storage storage_{};
+};
+
+} // namespace flux::inline FLUX_ABI::http

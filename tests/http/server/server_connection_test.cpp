@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: MIT
+#include <flux/http/server/server_connection.hpp> // also proves the header is self-contained
+
+#include "serve_octets.hpp"
+
+#include <doctest/doctest.h>
+
+#include <stdexcept>
+
+using namespace flux;
+using namespace std::chrono_literals;
+using flux_test::client_script;
+using flux_test::serve;
+using flux_test::served;
+
+namespace {
+
+constexpr std::string_view hello_answer = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 5\r\n\r\nhello";
+
+http::router make_app() {
+    http::router app;
+    app.get("/", [] { return "hello"; });
+    app.get("/big", [] { return http::bytes(std::string(100'000, 'x')); });
+    app.get("/medium", [] { return http::bytes(std::string(20'000, 'm')); }); // larger than what is copied
+    app.post("/echo", [](http::request& req) -> task<http::response> {
+        std::string body = co_await req.text();
+        co_return http::bytes(std::move(body));
+    });
+    app.post("/unread", [] { return "unread"; });
+    app.get("/slow", [](http::request&) -> task<std::string> {
+        co_await sleep_for(3s);
+        co_return "slow";
+    });
+    app.get("/forever", [](http::request&) -> task<std::string> {
+        co_await sleep_for(24h);
+        co_return "never";
+    });
+    app.get("/throws", [](http::request&) -> http::response { throw std::runtime_error("oops"); });
+    app.get("/throws-late", [](http::request&) -> task<http::response> {
+        co_await sleep_for(1ms);
+        throw std::runtime_error("oops");
+    });
+    app.get("/upstream", [](http::request&) -> task<http::response> { co_return fail(error::from_errno(111)); });
+    app.get("/stream", [](http::request&, http::responder& out) -> task<> {
+        out.header("content-type", "text/plain");
+        co_await out.write("one");
+        co_await out.flush();
+        co_await out.write("two");
+        out.add_trailer("x-sum", "6").value();
+    });
+    app.get("/known", [](http::request&, http::responder& out) -> task<> {
+        out.length(6);
+        co_await out.write("abc");
+        co_await out.write("def");
+    });
+    app.get("/short", [](http::request&, http::responder& out) -> task<> {
+        out.length(6);
+        co_await out.write("abc");
+    });
+    app.get("/produced", [] {
+        return http::response().stream([](http::body_writer& out) -> task<> {
+            co_await out.write("a");
+            co_await out.write("b");
+        });
+    });
+    return app;
+}
+
+std::string get(std::string_view path, std::string_view fields = "") {
+    return "GET " + std::string(path) + " HTTP/1.1\r\nHost: a\r\n" + std::string(fields) + "\r\n";
+}
+
+// The answers' status codes, in order.
+std::vector<int> codes(std::string_view octets) {
+    std::vector<int> out;
+    for (std::size_t at = 0; (at = octets.find("HTTP/1.1 ", at)) != std::string_view::npos; ++at) {
+        out.push_back(std::stoi(std::string(octets.substr(at + 9, 3))));
+    }
+    return out;
+}
+
+} // namespace
+
+TEST_SUITE_BEGIN("http/server/server_connection");
+
+TEST_CASE("a request is answered and the connection stays open for the next one [RFC 9112 9.3]") {
+    const http::router app = make_app();
+    const served s = serve(app, get("/") + get("/"));
+    CHECK(s.octets == std::string(hello_answer) + std::string(hello_answer));
+    CHECK(s.stats.requests == 2);
+    CHECK_FALSE(s.reset);
+}
+
+TEST_CASE("any split of the input gives the same answers") {
+    const http::router app = make_app();
+    const std::string input = get("/") + "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody" +
+                              "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n" +
+                              get("/slow") + "broken\r\n\r\n";
+    const served whole = serve(app, input);
+    CHECK(codes(whole.octets) == std::vector<int>{200, 200, 200, 200, 400});
+    for (std::size_t at = 1; at < input.size(); ++at) {
+        client_script script;
+        script.pieces = {input.substr(0, at), input.substr(at)};
+        script.pause = 1ms;
+        CAPTURE(at);
+        CHECK(serve(app, script).octets == whole.octets);
+    }
+    client_script octets;
+    for (const char c : input) {
+        octets.pieces.emplace_back(1, c);
+    }
+    CHECK(serve(app, octets).octets == whole.octets);
+    octets.pause = 1ms;
+    CHECK(serve(app, octets).octets == whole.octets);
+}
+
+TEST_CASE("any size of reads and writes below gives the same answers") {
+    const http::router app = make_app();
+    client_script script;
+    script.pieces = {get("/medium") + get("/stream") + get("/")};
+    const served whole = serve(app, script);
+    for (const std::size_t size : {1U, 2U, 7U, 4096U}) {
+        testing::memory_options streams;
+        streams.max_read = streams.max_write = size;
+        streams.always_suspend = true;
+        CAPTURE(size);
+        CHECK(serve(app, script, {}, streams).octets == whole.octets);
+    }
+}
+
+TEST_CASE("answers that are owed are sent before a refusal, which closes [RFC 9112 2.2]") {
+    const http::router app = make_app();
+    const served s = serve(app, get("/") + get("/slow") + "GET  / HTTP/1.1\r\n\r\n" + get("/"));
+    CHECK(codes(s.octets) == std::vector<int>{200, 200, 400});
+    CHECK(s.octets.find("Connection: close") != std::string::npos);
+    CHECK(s.stats.bad_requests == 1);
+    CHECK_FALSE(s.reset);
+}
+
+TEST_CASE("a refusal survives a client that goes on sending") {
+    const http::router app = make_app();
+    client_script script;
+    script.pieces = {"GET / HTTP/1.1\r\nHost : a\r\n\r\n", std::string(60'000, 'x'), std::string(60'000, 'y')};
+    script.pause = 10ms;
+    const served s = serve(app, script);
+    CHECK(codes(s.octets) == std::vector<int>{400});
+    CHECK_FALSE(s.reset);
+}
+
+TEST_CASE("Connection: close is honoured, said, and ends the connection [RFC 9112 9.6]") {
+    const http::router app = make_app();
+    client_script script;
+    script.pieces = {get("/", "Connection: close\r\n")};
+    script.half_close = false;
+    const served s = serve(app, script);
+    CHECK(s.octets.find("Connection: close\r\n") != std::string::npos);
+    CHECK(s.took < 1s);
+}
+
+TEST_CASE("HTTP/1.0 closes unless keep-alive was asked for [RFC 9112 9.3]") {
+    const http::router app = make_app();
+    client_script script;
+    script.half_close = false;
+    script.pieces = {"GET / HTTP/1.0\r\n\r\n"};
+    CHECK(serve(app, script).octets.find("Connection: close") != std::string::npos);
+    script.pieces = {"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"};
+    const served kept = serve(app, script);
+    CHECK(kept.octets.find("Connection: keep-alive") != std::string::npos);
+    CHECK(kept.took >= 60s);
+}
+
+TEST_CASE("HEAD gets the head of GET and no body [RFC 9110 9.3.2]") {
+    const http::router app = make_app();
+    const served s = serve(app, "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n" + get("/"));
+    CHECK(s.octets == std::string(hello_answer.substr(0, hello_answer.size() - 5)) + std::string(hello_answer));
+}
+
+TEST_CASE("a large body goes out whole") {
+    const http::router app = make_app();
+    const served s = serve(app, get("/big"));
+    CHECK(s.octets.size() > 100'000);
+    CHECK(s.octets.substr(s.octets.size() - 100'000) == std::string(100'000, 'x'));
+}
+
+TEST_CASE("a streamed answer is chunked in 1.1 with its trailers, close-delimited in 1.0 [RFC 9112 6.1, 7.1]") {
+    const http::router app = make_app();
+    CHECK(serve(app, get("/stream")).octets == "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"
+                                               "3\r\none\r\n3\r\ntwo\r\n0\r\nx-sum: 6\r\n\r\n");
+    client_script script;
+    script.pieces = {"GET /produced HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"};
+    script.half_close = false;
+    CHECK(serve(app, script).octets == "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nab");
+    CHECK(serve(app, get("/produced")).octets.find("1\r\na\r\n1\r\nb\r\n0\r\n\r\n") != std::string::npos);
+}
+
+TEST_CASE("a streamed answer of known length is framed by it, and a short one resets the connection") {
+    const http::router app = make_app();
+    CHECK(serve(app, get("/known")).octets == "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabcdef");
+    const served cut = serve(app, get("/short") + get("/"));
+    CHECK(cut.reset);
+    CHECK(codes(cut.octets).size() <= 1);
+}
+
+TEST_CASE("Expect: 100-continue is answered when the body is read, and not in 1.0 [RFC 9110 10.1.1]") {
+    const http::router app = make_app();
+    client_script script;
+    script.pieces = {"POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n", "ok"};
+    script.pause = 1s;
+    CHECK(codes(serve(app, script).octets) == std::vector<int>{100, 200});
+    script.pieces[0] = "POST /echo HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+    CHECK(codes(serve(app, script).octets) == std::vector<int>{200});
+    // Not read: no 100, and the connection cannot go on, since the body may or may not come.
+    script.pieces = {"POST /unread HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"};
+    script.half_close = false;
+    const served unread = serve(app, script);
+    CHECK(codes(unread.octets) == std::vector<int>{200});
+    CHECK(unread.took < 10s);
+    CHECK(codes(serve(app, "GET / HTTP/1.1\r\nHost: a\r\nExpect: magic\r\n\r\n").octets) == std::vector<int>{417});
+}
+
+TEST_CASE("a body that nobody read is dropped up to a limit, then the connection closes") {
+    const http::router app = make_app();
+    const auto post = [](std::size_t n) {
+        return "POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(n) + "\r\n\r\n" + std::string(n, 'b');
+    };
+    CHECK(codes(serve(app, post(1000) + get("/")).octets) == std::vector<int>{200, 200});
+    CHECK(codes(serve(app, post(500'000) + get("/")).octets) == std::vector<int>{200});
+}
+
+TEST_CASE("a body over the limit is refused before it is read [RFC 9110 15.5.14]") {
+    const http::router app = make_app();
+    http::server_options options;
+    options.limits.body_octets = 10;
+    client_script script;
+    script.pieces = {"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n"};
+    CHECK(codes(serve(app, script, options).octets) == std::vector<int>{413});
+    script.pieces = {"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n5\r\nabcde\r\n0\r\n\r\n"};
+    CHECK(codes(serve(app, script, options).octets) == std::vector<int>{413});
+}
+
+TEST_CASE("a malformed or cut body never produces the handler's 200") {
+    const http::router app = make_app();
+    const std::string head = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    CHECK(codes(serve(app, head + "g\r\n").octets) == std::vector<int>{400});
+    CHECK(codes(serve(app, head + "3\r\nabcXX0\r\n\r\n").octets) == std::vector<int>{400});
+    client_script cut;
+    cut.linger = 0s;
+    cut.pieces = {head + "3\r\nab"};
+    CHECK(codes(serve(app, cut).octets) == std::vector<int>{400});
+    cut.pieces = {"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab"};
+    CHECK(codes(serve(app, cut).octets) == std::vector<int>{400});
+}
+
+TEST_CASE("what a handler throws is 500, what its upstream did is 502, and the connection goes on") {
+    const http::router app = make_app();
+    const served s = serve(app, get("/throws") + get("/throws-late") + get("/upstream") + get("/"));
+    CHECK(codes(s.octets) == std::vector<int>{500, 500, 502, 200});
+    CHECK(s.octets.find("oops") == std::string::npos);
+}
+
+TEST_CASE("a silent connection is closed after the head timeout, without a word") {
+    const http::router app = make_app();
+    client_script script;
+    script.half_close = false;
+    const served s = serve(app, script);
+    CHECK(s.octets.empty());
+    CHECK(s.took >= 10s);
+    CHECK(s.took < 11s);
+}
+
+TEST_CASE("a slow head is 408, however it drips [RFC 9110 15.5.9]") {
+    const http::router app = make_app();
+    client_script script;
+    script.half_close = false;
+    for (const char c : get("/", "X-Long: " + std::string(100, 'x') + "\r\n")) {
+        script.pieces.emplace_back(1, c);
+    }
+    script.pause = 1s;
+    const served s = serve(app, script);
+    CHECK(codes(s.octets) == std::vector<int>{408});
+    CHECK(s.took < 14s);
+}
+
+TEST_CASE("an idle connection is closed after the idle timeout, without a word") {
+    const http::router app = make_app();
+    client_script script;
+    script.pieces = {get("/")};
+    script.half_close = false;
+    const served s = serve(app, script);
+    CHECK(codes(s.octets) == std::vector<int>{200});
+    CHECK(s.took >= 60s);
+    CHECK(s.took < 61s);
+}
+
+TEST_CASE("a body slower than the minimum rate is 408") {
+    const http::router app = make_app();
+    client_script script;
+    script.half_close = false;
+    script.pieces = {"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n"};
+    for (int i = 0; i < 1000; ++i) {
+        script.pieces.emplace_back("x");
+    }
+    script.pause = 1s;
+    const served s = serve(app, script);
+    CHECK(codes(s.octets) == std::vector<int>{408});
+    CHECK(s.took < 20s);
+}
+
+TEST_CASE("a handler over its time is stopped and answered 503") {
+    const http::router app = make_app();
+    client_script script;
+    script.pieces = {get("/forever") + get("/")};
+    const served s = serve(app, script);
+    CHECK(codes(s.octets) == std::vector<int>{503, 200});
+    CHECK(s.took >= 60s);
+}
+
+TEST_CASE("a client that leaves stops the handler's context with `disconnected`") {
+    stop_reason seen = stop_reason::none;
+    http::router app;
+    app.get("/", [&seen](http::request&) -> task<std::string> {
+        auto ctx = co_await this_context();
+        const auto slept = co_await attempt(sleep_for(1h));
+        seen = slept ? stop_reason::none : ctx.reason();
+        co_return "late";
+    });
+    client_script script;
+    script.pieces = {get("/")};
+    script.linger = 2s;
+    const served s = serve(app, script);
+    CHECK(seen == stop_reason::disconnected);
+    CHECK(s.took < 10s);
+}
+
+TEST_CASE("pipelined octets behind a running request do not hide that the client left") {
+    stop_reason seen = stop_reason::none;
+    http::router app;
+    app.get("/", [&seen](http::request&) -> task<std::string> {
+        auto ctx = co_await this_context();
+        const auto slept = co_await attempt(sleep_for(1h));
+        seen = slept ? stop_reason::none : ctx.reason();
+        co_return "late";
+    });
+    client_script script;
+    script.pieces = {get("/"), get("/"), std::string(50'000, 'x')};
+    script.pause = 1s;
+    script.linger = 0s;
+    CHECK(serve(app, script).took < 1min);
+    CHECK(seen == stop_reason::disconnected);
+}
+
+TEST_CASE("a client that half-closes after its request gets its answer if that comes within the grace") {
+    const http::router app = make_app();
+    http::server_options options;
+    client_script script;
+    script.pieces = {get("/slow")};
+    script.linger = 0s;
+    CHECK(codes(serve(app, script, options).octets).empty());
+    options.end_grace = 5s;
+    CHECK(codes(serve(app, script, options).octets) == std::vector<int>{200});
+    script.pieces = {"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"};
+    CHECK(codes(serve(app, script).octets) == std::vector<int>{200});
+}
+
+TEST_CASE("a client that does not read is reset after the write timeout, and costs a bounded buffer") {
+    http::router app;
+    app.get("/", [](http::request&, http::responder& out) -> task<> {
+        const std::string piece(10'000, 'x');
+        for (int i = 0; i < 1000; ++i) {
+            co_await out.write(piece);
+        }
+    });
+    testing::virtual_loop loop;
+    auto scenario = [](const http::router* r) -> task<duration> {
+        auto ctx = co_await this_context();
+        http::server_options options;
+        http::detail::server_core core(*r, options);
+        auto ends = testing::make_memory_pair({});
+        task_scope scope(ctx, scope_policy::collect);
+        const time_point start = ctx.home().now();
+        scope.spawn_frame(http::detail::serve_connection(core, std::move(ends.second)));
+        co_await ends.first.write_all(as_octets("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+        co_await scope.join(); // reads nothing
+        co_return ctx.home().now() - start;
+    };
+    const auto took = loop.run(scenario(&app));
+    REQUIRE(took);
+    CHECK(*took >= 30s);
+    CHECK(*took < 40s);
+}
+
+TEST_CASE("the last allowed request is answered with Connection: close") {
+    const http::router app = make_app();
+    http::server_options options;
+    options.max_requests = 2;
+    client_script script;
+    script.pieces = {get("/") + get("/") + get("/")};
+    const served s = serve(app, script, options);
+    CHECK(codes(s.octets) == std::vector<int>{200, 200});
+    CHECK(s.octets.find("Connection: close") != std::string::npos);
+}
+
+TEST_CASE("a deep pipeline is answered in order and completely") {
+    const http::router app = make_app();
+    std::string input;
+    for (int i = 0; i < 2000; ++i) {
+        input += get("/");
+    }
+    const served s = serve(app, input);
+    CHECK(s.stats.requests == 2000);
+    CHECK(s.octets.size() == 2000 * hello_answer.size());
+}
+
+TEST_SUITE_END();
