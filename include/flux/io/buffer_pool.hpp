@@ -81,24 +81,24 @@ public:
         }
         --taken_;
         sink_->buffer_free(c.id);
-        if (!starved_.empty()) {
-            starved& first = starved_.pop_front();
-            first.retry(first);
-        }
     }
 
-    /// A receive that found no buffer; `retry` is called when one is free. It must only start an op.
+    /// A receive that found no buffer; `retry` is called when it may look again. It must only start an op.
     struct starved : list_hook<> {
         using action = void (*)(starved&) noexcept;
         explicit starved(action r) noexcept : retry(r) {}
         action retry;
     };
-    void wait_for_buffer(starved& s) noexcept {
-        if (taken_ == 0) {
-            s.retry(s); // all came back since the kernel looked
-        } else {
-            starved_.push_back(s);
+    void wait_for_buffer(starved& s) noexcept { starved_.push_back(s); }
+    /// For drivers, before each look at the kernel: as many starved receives try again as there are buffers.
+    /// One that has nothing to receive takes none, so those behind it get their turn in the next look.
+    /// Returns  whether there are such: then the driver must not sleep.
+    [[nodiscard]] bool retry_starved() noexcept {
+        for (std::uint32_t tries = count_ - taken_; tries > 0 && !starved_.empty(); --tries) {
+            starved& first = starved_.pop_front();
+            first.retry(first);
         }
+        return taken_ < count_ && !starved_.empty();
     }
 
     void free_shared(std::uint32_t id) noexcept { free(chunks_[id]); }

@@ -87,8 +87,9 @@ public:
     std::size_t wait(time_point now, time_point deadline) noexcept override {
         ++stats_.waits;
         const std::uint64_t before = stats_.completions;
+        const bool starving = pool_.retry_starved();
         ::epoll_event events[batch];
-        const int n = poll_kernel(events, pending_ != nullptr ? now : deadline, now);
+        const int n = poll_kernel(events, starving || pending_ != nullptr ? now : deadline, now);
         deliver_pending();
         for (int i = 0; i < n; ++i) {
             dispatch(events[i].data.fd, events[i].events);

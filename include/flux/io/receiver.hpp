@@ -22,7 +22,7 @@ namespace flux::inline FLUX_ABI::detail {
 
 class receiver : private io_op, private buffer_pool::starved {
 public:
-    /// Told, from the driver's completions, that there is something for a reader, or that all ops ended.
+    /// Told, from the driver's completions, that octets, the end or a hang-up were seen, or that all ops ended.
     class owner {
     public:
         virtual void receive_ready() noexcept = 0;
@@ -150,15 +150,15 @@ private:
     }
 
     void ended_receiving(int result) noexcept {
-        if (result == -ENOBUFS) {
-            pool().wait_for_buffer(*this);
-        } else if (result == 0 || (result < 0 && result != -ECANCELED && result != -EINTR && result != -EAGAIN)) {
+        if (result == 0 || is_failure(result)) {
             ended_ = true;
             failure_ = -result;
             owner_->receive_ready();
         } else if (is_full()) {
             become(io_kind::poll); // nothing is received now, but a hang-up must still be seen
             home_->driver().start(*this);
+        } else if (result == -ENOBUFS) {
+            pool().wait_for_buffer(*this);
         } else if (wanted_) {
             arm(); // the kernel ended the multishot for reasons of its own
         }
@@ -169,12 +169,17 @@ private:
             return;
         }
         if (result > 0) {
-            hung_up_ = (result & (POLLERR | POLLHUP)) != 0 ? hangup::reset : hangup::end;
+            // POLLHUP alone: both directions ended, or a Unix peer closed. Only an error is a reset.
+            hung_up_ = (result & POLLERR) != 0 ? hangup::reset : hangup::end;
             owner_->receive_ready();
         }
         if (wanted_ && !is_full()) {
             arm();
         }
+    }
+    // Not those that only end a multishot: they say nothing about the stream.
+    [[nodiscard]] static bool is_failure(int result) noexcept {
+        return result < 0 && result != -ENOBUFS && result != -ECANCELED && result != -EINTR && result != -EAGAIN;
     }
     static void on_buffer(starved& s) noexcept { static_cast<receiver&>(s).arm(); }
 

@@ -69,7 +69,8 @@ public:
 
     std::size_t wait(time_point now, time_point deadline) noexcept override {
         ++stats_.waits;
-        const bool may_sleep = deadline > now && !has_completions();
+        const bool starving = pool_.retry_starved();
+        const bool may_sleep = deadline > now && !starving && !has_completions();
         enter(may_sleep ? 1 : 0, now, deadline);
         return reap();
     }

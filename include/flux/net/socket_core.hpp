@@ -38,10 +38,14 @@ public:
     static void operator delete(void* memory, std::size_t size) noexcept { frame_pool::release_here(memory, size); }
 
     [[nodiscard]] reactor& home() const noexcept { return *home_; }
+    /// Negative when the reactor ended before the stream: nothing can be done with it any more.
     [[nodiscard]] int fd() const noexcept { return fd_.get(); }
     [[nodiscard]] receiver& rx() noexcept { return rx_; }
 
-    [[nodiscard]] bool is_reading() const noexcept { return reader_ != nullptr; }
+    /// A reader that suspends is the one reader until it has taken its octets, not only until it is woken.
+    [[nodiscard]] bool is_reading() const noexcept { return reading_; }
+    void begin_read() noexcept { reading_ = true; }
+    void end_read() noexcept { reading_ = false; }
     void wait_readable(reader& r) noexcept {
         reader_ = &r;
         rx_.set_waiting(true);
@@ -81,7 +85,7 @@ public:
 
     /// Called by the stream that lets go of it.
     void close() noexcept {
-        FLUX_ASSERT(reader_ == nullptr && !writing_, "a stream was closed while an operation on it was in flight");
+        FLUX_ASSERT(!reading_ && !writing_, "a stream was closed while an operation on it was in flight");
         listener_ = nullptr;
         owned_ = false;
         if (fd_.get() < 0) {
@@ -96,12 +100,12 @@ private:
     ~socket_core() = default;
 
     void receive_ready() noexcept override {
-        if (reader_ != nullptr) {
+        if (reader_ == nullptr) {
+            tell_listener();
+        } else if (rx_.has_octets() || rx_.ended()) { // else a hang-up; the receive will say what it was
             rx_.set_waiting(false);
             reader& waiting = *std::exchange(reader_, nullptr);
             waiting.readable(waiting);
-        } else {
-            tell_listener();
         }
     }
     void receive_idle() noexcept override {
@@ -136,6 +140,7 @@ private:
     receiver rx_;
     reader* reader_ = nullptr;
     hangup_listener* listener_ = nullptr;
+    bool reading_ = false;
     bool writing_ = false;
     bool owned_ = true;
 };

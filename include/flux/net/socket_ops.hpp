@@ -18,9 +18,15 @@
 
 namespace flux::inline FLUX_ABI::detail {
 
+/// The core that an operation can use, or nullptr.
+[[nodiscard]] inline socket_core* usable(socket_core* core) noexcept {
+    return core != nullptr && core->fd() >= 0 ? core : nullptr;
+}
+
 class read_state_base : public budgeted, private socket_core::reader {
 public:
-    read_state_base(socket_core* core, context_node& ctx) noexcept : budgeted(ctx, &on_stop), reader(&on_readable), core_(core) {}
+    read_state_base(socket_core* core, context_node& ctx) noexcept
+        : budgeted(ctx, &on_stop), reader(&on_readable), core_(usable(core)) {}
 
     bool await_ready() noexcept {
         if (core_ == nullptr) {
@@ -36,6 +42,8 @@ public:
         return available && may_run_inline();
     }
     void await_suspend(std::coroutine_handle<> waiter) noexcept {
+        core_->begin_read();
+        suspended_ = true;
         if (yield_if_out_of_budget(waiter)) {
             return;
         }
@@ -45,7 +53,11 @@ public:
 
 protected:
     enum class state : unsigned char { octets, end, failed };
-    [[nodiscard]] state look() const noexcept {
+    /// For take(), once.
+    [[nodiscard]] state look() noexcept {
+        if (suspended_) {
+            core_->end_read();
+        }
         if (core_ == nullptr || stopped_ || overlap_) {
             return state::failed;
         }
@@ -58,13 +70,13 @@ protected:
         if (core_ == nullptr) {
             return fail(errc::closed);
         }
+        if (stopped_) {
+            return fail(ctx().stop_error());
+        }
         if (overlap_) {
             return fail(errc::overlap);
         }
-        if (!stopped_ && core_->rx().ended()) {
-            return fail(error::from_errno(core_->rx().failure()));
-        }
-        return ctx().stopped() ? fail(ctx().stop_error()) : fail(errc::overlap);
+        return core_->rx().ended() ? fail(error::from_errno(core_->rx().failure())) : fail(ctx().stop_error());
     }
     [[nodiscard]] socket_core& core() const noexcept { return *core_; }
 
@@ -77,8 +89,9 @@ private:
     static void on_readable(reader& r) noexcept { static_cast<read_state_base&>(r).finish(); }
 
     socket_core* core_;
-    bool stopped_ = false;
+    bool stopped_ = false; // before it began
     bool overlap_ = false;
+    bool suspended_ = false;
 };
 
 class receive_state;
@@ -154,10 +167,20 @@ private:
 /// Base of the two writing states: at most one send in flight, a stop cancels it, what went out is counted.
 /// State::advance(n) sets up the next piece after n octets went out; false if nothing is left.
 template <class State>
-class write_state_base : public suspension, public io_op {
+class write_state_base : public budgeted, public io_op {
+public:
+    void await_suspend(std::coroutine_handle<> waiter) noexcept {
+        if (yield_if_out_of_budget(waiter)) {
+            return;
+        }
+        suspension::suspend(waiter);
+        core_->home().driver().start(*this);
+    }
+
 protected:
     write_state_base(socket_core* core, context_node& ctx, io_kind kind) noexcept
-        : suspension(ctx, &on_stop), io_op(kind, core == nullptr ? -1 : core->fd(), &on_completion), core_(core) {}
+        : budgeted(ctx, &on_stop), io_op(kind, usable(core) == nullptr ? -1 : core->fd(), &on_completion),
+          core_(usable(core)) {}
 
     /// Whether the write may begin now; false: `failed_` says why, or it is done.
     [[nodiscard]] bool begin() noexcept {
@@ -174,7 +197,13 @@ protected:
         return true;
     }
     [[nodiscard]] bool sends_directly() const noexcept { return core_->home().prefers_direct_send(); }
-    void start() noexcept { core_->home().driver().start(*this); }
+    // For await_ready, after send(2): whether that was all, or an error, and the coroutine may go on at once.
+    [[nodiscard]] bool ends_inline(::ssize_t sent) noexcept {
+        if (sent < 0 && (errno == EAGAIN || errno == EINTR)) {
+            return false;
+        }
+        return account(sent < 0 ? -errno : static_cast<int>(sent)) && may_run_inline();
+    }
     void end(std::error_code why = {}) noexcept {
         failed_ = why;
         core_->end_write();
@@ -217,7 +246,7 @@ private:
             self.end(make_error_code(to_errc(self.ctx().reason())));
             self.finish();
         } else {
-            self.start();
+            self.core_->home().driver().start(self);
         }
     }
 
@@ -251,18 +280,8 @@ public:
             end();
             return true;
         }
-        if (sends_directly()) {
-            const ::ssize_t n = ::send(fd(), octets_.data(), octets_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-            if (n >= 0 || (errno != EAGAIN && errno != EINTR)) {
-                return account(n >= 0 ? static_cast<int>(std::min<::ssize_t>(n, 1 << 30)) : -errno);
-            }
-        }
         set_up();
-        return false;
-    }
-    void await_suspend(std::coroutine_handle<> waiter) noexcept {
-        suspension::suspend(waiter);
-        start();
+        return sends_directly() && ends_inline(::send(fd(), data, size, MSG_NOSIGNAL | MSG_DONTWAIT));
     }
     [[nodiscard]] result<void> take() const noexcept { return outcome(); }
 
@@ -309,17 +328,7 @@ public:
             end();
             return true;
         }
-        if (sends_directly()) {
-            const ::ssize_t n = ::sendmsg(fd(), &header_, MSG_NOSIGNAL | MSG_DONTWAIT);
-            if (n >= 0 || (errno != EAGAIN && errno != EINTR)) {
-                return account(n >= 0 ? static_cast<int>(n) : -errno);
-            }
-        }
-        return false;
-    }
-    void await_suspend(std::coroutine_handle<> waiter) noexcept {
-        suspension::suspend(waiter);
-        start();
+        return sends_directly() && ends_inline(::sendmsg(fd(), &header_, MSG_NOSIGNAL | MSG_DONTWAIT));
     }
     [[nodiscard]] result<void> take() const noexcept { return outcome(); }
 

@@ -56,7 +56,7 @@ public:
 
     /// Sends FIN after what was written; the peer's octets can still be read.
     [[nodiscard]] result<void> shutdown_write() noexcept {
-        if (core_ == nullptr) {
+        if (!is_open()) {
             return fail(errc::closed);
         }
         if (::shutdown(core_->fd(), SHUT_WR) != 0) {
@@ -79,7 +79,8 @@ public:
             close();
         }
     }
-    [[nodiscard]] bool is_open() const noexcept { return core_ != nullptr; }
+    /// False after close(), for a moved-from stream, and when run() of its reactor has ended.
+    [[nodiscard]] bool is_open() const noexcept { return detail::usable(core_) != nullptr; }
 
     /// `listener` is told once when the peer resets or ends the connection while no read is in flight, also
     /// if octets wait to be read. nullptr ends the watch. May be told inside this call.
