@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+// flux/http/message/date.hpp - HTTP dates: written as IMF-fixdate, read in all three forms of the standard.
+//
+// No locale and no time zone: an HTTP date is UTC to the second. Deliberately not here: the clock, and keeping a
+// formatted date for a second (server).
+#pragma once
+
+#include <flux/http/message/octets.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace flux::inline FLUX_ABI::http {
+
+/// Octets of an IMF-fixdate: `Sun, 06 Nov 1994 08:49:37 GMT`.
+inline constexpr std::size_t date_size = 29;
+
+namespace detail {
+
+inline constexpr std::string_view day_names[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+inline constexpr std::string_view long_day_names[] = {"Sunday",   "Monday", "Tuesday", "Wednesday",
+                                                      "Thursday", "Friday", "Saturday"};
+inline constexpr std::string_view month_names[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                                   "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+
+[[nodiscard]] constexpr char* put_digits(char* out, unsigned value, unsigned digits) noexcept {
+    for (unsigned i = digits; i-- > 0; value /= 10) {
+        out[i] = static_cast<char>('0' + value % 10);
+    }
+    return out + digits;
+}
+
+// Reads a date from left to right; once something does not fit, it stays not ok.
+class date_reader {
+public:
+    constexpr explicit date_reader(std::string_view text) noexcept : rest_(text) {}
+
+    constexpr void expect(std::string_view text) noexcept {
+        ok_ = ok_ && rest_.starts_with(text);
+        rest_.remove_prefix(ok_ ? text.size() : 0);
+    }
+    [[nodiscard]] constexpr unsigned number(std::size_t digits) noexcept {
+        unsigned n = 0;
+        ok_ = ok_ && rest_.size() >= digits && all(rest_.substr(0, digits), octet_class::digit);
+        for (std::size_t i = 0; ok_ && i < digits; ++i) {
+            n = n * 10 + static_cast<unsigned>(rest_[i] - '0');
+        }
+        rest_.remove_prefix(ok_ ? digits : 0);
+        return n;
+    }
+    // The index of the name that comes next.
+    template <std::size_t N>
+    [[nodiscard]] constexpr unsigned name(const std::string_view (&names)[N]) noexcept {
+        for (unsigned i = 0; ok_ && i < N; ++i) {
+            if (rest_.starts_with(names[i])) {
+                rest_.remove_prefix(names[i].size());
+                return i;
+            }
+        }
+        ok_ = false;
+        return 0;
+    }
+    [[nodiscard]] constexpr bool starts_with(std::string_view text) const noexcept { return rest_.starts_with(text); }
+    [[nodiscard]] constexpr bool at_end() const noexcept { return ok_ && rest_.empty(); }
+
+private:
+    std::string_view rest_;
+    bool ok_ = true;
+};
+
+struct date_parts {
+    int year = 0;
+    unsigned month = 0; // from 1
+    unsigned day = 0;
+    unsigned hour = 0;
+    unsigned minute = 0;
+    unsigned second = 0;
+
+    constexpr void read_time(date_reader& in) noexcept {
+        hour = in.number(2);
+        in.expect(":");
+        minute = in.number(2);
+        in.expect(":");
+        second = in.number(2);
+    }
+    [[nodiscard]] constexpr std::optional<std::chrono::sys_seconds> to_time() const noexcept {
+        using namespace std::chrono;
+        const year_month_day date{std::chrono::year(year), std::chrono::month(month), std::chrono::day(day)};
+        if (!date.ok() || hour > 23 || minute > 59 || second > 60) { // 60: a leap second
+            return std::nullopt;
+        }
+        return sys_days(date) + hours(hour) + minutes(minute) + seconds(second);
+    }
+};
+
+} // namespace detail
+
+/// Writes `t` as IMF-fixdate, without a terminating NUL.
+/// Params  t  a year from 0 to 9999.
+/// Source  RFC 9110 5.6.7.
+inline void format_date(std::chrono::sys_seconds t, char (&out)[date_size]) noexcept {
+    const auto days = std::chrono::floor<std::chrono::days>(t);
+    const std::chrono::year_month_day date(days);
+    const auto second_of_day = static_cast<unsigned>((t - days).count());
+    const auto put = [](char* p, std::string_view text) { return p + text.copy(p, text.size()); };
+    char* p = put(put(out, detail::day_names[std::chrono::weekday(days).c_encoding()]), ", ");
+    p = put(detail::put_digits(p, static_cast<unsigned>(date.day()), 2), " ");
+    p = put(put(p, detail::month_names[static_cast<unsigned>(date.month()) - 1]), " ");
+    p = put(detail::put_digits(p, static_cast<unsigned>(static_cast<int>(date.year())), 4), " ");
+    p = put(detail::put_digits(p, second_of_day / 3600, 2), ":");
+    p = put(detail::put_digits(p, second_of_day / 60 % 60, 2), ":");
+    put(detail::put_digits(p, second_of_day % 60, 2), " GMT");
+}
+[[nodiscard]] inline std::string format_date(std::chrono::sys_seconds t) {
+    char text[date_size];
+    format_date(t, text);
+    return {text, date_size};
+}
+
+/// Reads an HTTP date: IMF-fixdate, the form of RFC 850, or that of asctime().
+///
+/// The name of the day must be one, but it is not compared with the date. Case matters, as in the grammar.
+/// Params   now  decides the century of a year with two digits: at most 50 years after it.
+/// Returns  nothing for anything else.
+/// Source   RFC 9110 5.6.7.
+[[nodiscard]] inline std::optional<std::chrono::sys_seconds> parse_date(std::string_view text,
+                                                                        std::chrono::sys_seconds now) noexcept {
+    detail::date_parts d;
+    detail::date_reader in(text);
+    if (text.size() == date_size && text[3] == ',') { // Sun, 06 Nov 1994 08:49:37 GMT
+        static_cast<void>(in.name(detail::day_names));
+        in.expect(", ");
+        d.day = in.number(2);
+        in.expect(" ");
+        d.month = in.name(detail::month_names) + 1;
+        in.expect(" ");
+        d.year = static_cast<int>(in.number(4));
+        in.expect(" ");
+        d.read_time(in);
+        in.expect(" GMT");
+    } else if (text.size() > 3 && text[3] == ' ') { // Sun Nov  6 08:49:37 1994
+        static_cast<void>(in.name(detail::day_names));
+        in.expect(" ");
+        d.month = in.name(detail::month_names) + 1;
+        in.expect(" ");
+        if (in.starts_with(" ")) {
+            in.expect(" ");
+            d.day = in.number(1);
+        } else {
+            d.day = in.number(2);
+        }
+        in.expect(" ");
+        d.read_time(in);
+        in.expect(" ");
+        d.year = static_cast<int>(in.number(4));
+    } else { // Sunday, 06-Nov-94 08:49:37 GMT
+        static_cast<void>(in.name(detail::long_day_names));
+        in.expect(", ");
+        d.day = in.number(2);
+        in.expect("-");
+        d.month = in.name(detail::month_names) + 1;
+        in.expect("-");
+        const auto two = static_cast<int>(in.number(2));
+        in.expect(" ");
+        d.read_time(in);
+        in.expect(" GMT");
+        const int this_year = static_cast<int>(
+            std::chrono::year_month_day(std::chrono::floor<std::chrono::days>(now)).year());
+        d.year = this_year - this_year % 100 + two;
+        if (d.year > this_year + 50) {
+            d.year -= 100;
+        } else if (d.year <= this_year - 50) {
+            d.year += 100;
+        }
+    }
+    return in.at_end() ? d.to_time() : std::nullopt;
+}
+[[nodiscard]] inline std::optional<std::chrono::sys_seconds> parse_date(std::string_view text) noexcept {
+    return parse_date(text, std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()));
+}
+
+} // namespace flux::inline FLUX_ABI::http
