@@ -8,7 +8,7 @@
     braces      co_await inside a braced initialiser
     choice      co_await beside or directly around ?:
     throw       co_await inside a throw expression
-    capture     a coroutine that is a lambda with captures
+    capture     a coroutine that is a lambda with captures other than plain references
     parameter   a coroutine with a std::string_view or const std::string& parameter
 
 A line may say "// lint_coro: allow <rule>: <reason>". The tool knows tokens and brackets, not C++: macros and
@@ -180,7 +180,7 @@ def check_coroutine(source, body, report):
         introducer = max(n for n in range(len(words) if k < 0 else k) if words[n] == "[]")
         end = indices[introducer]
         captures = source.text[source.offset[source.mate[end]] + 1:source.offset[end]].strip()
-        if captures:
+        if any(not re.fullmatch(r"&\s*\w*", capture.strip()) for capture in captures.split(",") if capture.strip()):
             report(body, "capture", f"a coroutine lambda captures [{captures}]: pass it as a parameter")
     if k >= 0:
         end = indices[k]

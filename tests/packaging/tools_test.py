@@ -184,7 +184,8 @@ fine       task<int> f() { use(c ? 1 : 2, co_await g()); co_return 0; }
 throw      task<int> f() { throw error((co_await g()).text); }
 fine       task<int> f() { auto r = co_await g(); throw error(r.text); }
 capture    void f() { auto l = [x]() -> task<int> { co_return x; }; }
-capture    void f() { spawn([&](int n) -> task<> { co_await g(n); }); }
+capture    void f() { spawn([&, x](int n) -> task<> { co_await g(n, x); }); }
+fine       void f() { auto talk = [&](scope& s) -> task<> { co_await g(s); }; join([&a, &b]() -> task<> { co_await a; }); }
 capture    void f() { spawn([this] { co_await g(n); }); }
 capture    void f() { spawn([x = std::move(x)]<class T>(T t) mutable -> task<> { co_await t; }); }
 capture    task<int> f() { return [x](int n) -> task<int> { co_return n; }(1); }
@@ -229,6 +230,7 @@ fine       namespace flux { template <class T> concept c = requires(T t) { t.x()
 namespace  namespace util { int f(); }
 unnamed    namespace flux { namespace { int f(); } }
 using      namespace flux { using namespace std; }
+fine       namespace flux { inline int f() { using namespace std; return 1; } }
 static     namespace flux { static int f() { return 1; } }
 static     namespace flux { template <class T> static int f() { return 1; } }
 variable   namespace flux { int x = 3; }
