@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// flux/coro/frame_pool.hpp - where coroutine frames live: a thread-local free list per 64-octet size class.
+// flux/coro/frame_pool.hpp - where coroutine frames live: a thread-local free list per 16-octet size class.
 //
 // A warm thread allocates frames without touching the heap. Frames above 2 KiB go to the heap. A frame may be
 // freed on another thread than it was allocated on; it then joins that thread's list. Under a sanitizer every
@@ -24,8 +24,8 @@ namespace detail {
 
 class frame_pool {
 public:
-    static constexpr std::size_t granule = 64;
-    static constexpr std::size_t classes = 32; // up to 2 KiB
+    static constexpr std::size_t granule = 16;
+    static constexpr std::size_t classes = 128; // up to 2 KiB
 
     frame_pool() noexcept = default;
     frame_pool(const frame_pool&) = delete;

@@ -489,8 +489,7 @@ flux::detail::child serve_connection(server_core& server, Stream stream) {
             }
         }
     }
-    auto end = co_await attempt(c.say_goodbye());
-    co_return std::move(end);
+    co_return co_await attempt(c.say_goodbye());
 }
 
 } // namespace flux::inline FLUX_ABI::http::detail
