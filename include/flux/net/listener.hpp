@@ -11,6 +11,7 @@
 #include <flux/net/socket_stream.hpp>
 
 #include <cstddef>
+#include <tuple>
 #include <vector>
 
 namespace flux::inline FLUX_ABI {
@@ -42,8 +43,18 @@ public:
     [[nodiscard]] reactor& home() const noexcept { return *home_; }
     [[nodiscard]] int fd() const noexcept { return fd_.get(); }
     [[nodiscard]] bool has_outcome() const noexcept { return next_ != queue_.size() || failed_ != 0; }
-    [[nodiscard]] bool is_waited_for() const noexcept { return waiter_ != nullptr; }
+    [[nodiscard]] bool is_closing() const noexcept { return closing_; }
 
+    /// An accept that suspends is the one accept until it has its outcome, not only until it is woken; the core
+    /// lives as long. end_accept() may delete it.
+    [[nodiscard]] bool is_accepting() const noexcept { return accepting_; }
+    void begin_accept() noexcept { accepting_ = true; }
+    void end_accept() noexcept {
+        accepting_ = false;
+        if (closing_) {
+            close_if_idle();
+        }
+    }
     void wait_acceptable(acceptor& a) noexcept {
         waiter_ = &a;
         arm();
@@ -66,20 +77,18 @@ public:
     void close() noexcept {
         owned_ = false;
         closing_ = true;
-        if (waiter_ != nullptr) {
-            failed_ = EBADF;
-            wake_waiter();
+        if (fd_.get() < 0) {
+            delete this; // the reactor ended first
+            return;
         }
-        if (fd_.get() >= 0) {
-            home_->driver().cancel(*this);
-            close_if_idle();
-        } else {
-            delete this;
-        }
+        wake_waiter();
+        home_->driver().cancel(*this);
+        close_if_idle();
     }
 
 private:
-    static constexpr std::size_t queue_limit = 64; // accepted but not taken; then the kernel queues
+    // Accepted but not taken, beside what one look at the kernel brings; then the kernel queues.
+    static constexpr std::size_t queue_limit = 64;
 
     ~listener_core() = default;
 
@@ -117,14 +126,19 @@ private:
         if (closing_) {
             return;
         }
-        queue_.push_back(accepted.release());
+        if (next_ >= queue_limit) { // a queue that is never empty is cut here
+            queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(next_));
+            next_ = 0;
+        }
+        queue_.push_back(accepted.get());
+        std::ignore = accepted.release();
         if (queue_.size() - next_ >= queue_limit) {
             home_->driver().cancel(*this);
         }
         wake_waiter();
     }
     void close_if_idle() noexcept {
-        if (io_op::in_flight()) {
+        if (io_op::in_flight() || accepting_) {
             return;
         }
         while (next_ != queue_.size()) {
@@ -151,6 +165,7 @@ private:
     int failed_ = 0;
     bool owned_ = true;
     bool closing_ = false;
+    bool accepting_ = false;
 };
 
 template <class Stream>
@@ -172,7 +187,8 @@ template <class Stream>
 class accept_state : public budgeted, private listener_core::acceptor {
 public:
     accept_state(accept_op<Stream> op, context_node& ctx) noexcept
-        : budgeted(ctx, &on_stop), acceptor(&on_acceptable), core_(op.core_) {}
+        : budgeted(ctx, &on_stop), acceptor(&on_acceptable),
+          core_(op.core_ != nullptr && op.core_->fd() >= 0 ? op.core_ : nullptr) {}
 
     bool await_ready() noexcept {
         if (core_ == nullptr) {
@@ -184,13 +200,15 @@ public:
             refused_ = to_errc(ctx().reason());
             return true;
         }
-        if (core_->is_waited_for()) {
+        if (core_->is_accepting()) {
             refused_ = errc::overlap;
             return true;
         }
         return core_->has_outcome() && may_run_inline();
     }
     void await_suspend(std::coroutine_handle<> waiter) noexcept {
+        core_->begin_accept();
+        suspended_ = true;
         if (yield_if_out_of_budget(waiter)) {
             return;
         }
@@ -198,11 +216,12 @@ public:
         core_->wait_acceptable(*this);
     }
     [[nodiscard]] result<Stream> take() {
+        const end_guard end(suspended_ ? core_ : nullptr);
         if (refused_ != errc{}) {
             return fail(refused_);
         }
-        if (!core_->has_outcome()) {
-            return fail(errc::overlap);
+        if (core_->is_closing()) {
+            return fail(errc::closed);
         }
         const int fd = core_->take();
         if (fd >= 0) {
@@ -212,6 +231,20 @@ public:
     }
 
 private:
+    class end_guard {
+    public:
+        explicit end_guard(listener_core* core) noexcept : core_(core) {}
+        end_guard(const end_guard&) = delete;
+        end_guard& operator=(const end_guard&) = delete;
+        ~end_guard() {
+            if (core_ != nullptr) {
+                core_->end_accept();
+            }
+        }
+
+    private:
+        listener_core* core_;
+    };
     static void on_stop(stop_hook& hook) noexcept {
         auto& self = static_cast<accept_state&>(hook);
         self.core_->stop_waiting();
@@ -222,6 +255,7 @@ private:
 
     listener_core* core_;
     errc refused_{};
+    bool suspended_ = false;
 };
 
 } // namespace detail
@@ -263,13 +297,15 @@ public:
     /// Cancel   at once; a connection that arrives later is kept for the next accept().
     [[nodiscard]] detail::accept_op<Stream> accept() noexcept { return detail::accept_op<Stream>(core_); }
 
-    /// Stops listening; connections that were accepted but not taken are closed.
+    /// Stops listening: an accept() that waits fails with errc::closed, and connections that were accepted but
+    /// not taken are closed.
     void close() noexcept {
         if (core_ != nullptr) {
             std::exchange(core_, nullptr)->close();
         }
     }
-    [[nodiscard]] bool is_open() const noexcept { return core_ != nullptr; }
+    /// False after close(), for a moved-from listener, and when run() of its reactor has ended.
+    [[nodiscard]] bool is_open() const noexcept { return core_ != nullptr && core_->fd() >= 0; }
     [[nodiscard]] int native_handle() const noexcept { return core_ == nullptr ? -1 : core_->fd(); }
     /// Where it listens, with the port that the kernel chose for port 0.
     [[nodiscard]] result<endpoint> local_endpoint() const { return detail::name_of(native_handle(), &::getsockname); }
