@@ -64,7 +64,8 @@ class memory_pipe {
 public:
     explicit memory_pipe(const testing::memory_options& options)
         : capacity_(std::max<std::size_t>(options.capacity, 1)),
-          max_read_(options.max_read == 0 ? ~std::size_t{0} : options.max_read), mask_(std::bit_ceil(capacity_) - 1),
+          max_read_(options.max_read == 0 ? ~std::size_t{0} : options.max_read), next_read_(max_read_),
+          mask_(std::bit_ceil(capacity_) - 1),
           ring_(new std::byte[mask_ + 1]), isolate_(options.isolate), reset_discards_(options.reset_discards) {}
 
     // ---- the reading end ----
@@ -97,7 +98,7 @@ public:
 
     /// Needs can_take(). Returns how many octets were copied.
     [[nodiscard]] std::size_t copy_out(mutable_buffer out) noexcept {
-        const std::size_t n = std::min({out.size(), unread(), max_read_});
+        const std::size_t n = std::min({out.size(), unread(), std::exchange(next_read_, max_read_)});
         const std::size_t at = taken_ & mask_;
         const std::size_t first = std::min(n, mask_ + 1 - at);
         std::memcpy(out.data(), ring_.get() + at, first);
@@ -184,8 +185,8 @@ public:
         const std::size_t first = std::min(n, mask_ + 1 - at);
         return {const_buffer(ring_.get() + at, first), const_buffer(ring_.get(), n - first)};
     }
-    /// From now on a read yields at most `n` octets.
-    void limit_reads(std::size_t n) noexcept { max_read_ = n; }
+    /// The next read yields at most `n` octets; n > 0.
+    void limit_next_read(std::size_t n) noexcept { next_read_ = std::min(n, max_read_); }
 
 private:
     static constexpr std::uint32_t max_loans = 16; // a protocol holds one or two; then the reader waits
@@ -214,6 +215,7 @@ private:
 
     std::size_t capacity_;
     std::size_t max_read_;
+    std::size_t next_read_;
     std::size_t mask_; // the ring's size, a power of two, minus one
     std::unique_ptr<std::byte[]> ring_;
     std::size_t written_ = 0;
@@ -287,7 +289,7 @@ public:
         if (out.is_broken()) {
             return fail(errc::closed);
         }
-        if (out.write_failure() == ECONNRESET) {
+        if (to(end).was_reset()) {
             return fail(error::from_errno(ENOTCONN));
         }
         send_end(end);
@@ -318,12 +320,12 @@ public:
         to(end).end_arrived();
         notice(end);
     }
-    void reset_arrives(unsigned end) noexcept {
+    void reset_arrives(unsigned end, int number = ECONNRESET) noexcept {
         if (to(end).reader_left()) {
             return;
         }
-        to(end).fail_reader(ECONNRESET);
-        from(end).fail_writer(ECONNRESET);
+        to(end).fail_reader(number);
+        from(end).fail_writer(number);
         notice(end);
     }
 
@@ -396,7 +398,7 @@ private:
 
 inline received memory_pipe::lend(memory_channel& channel) {
     const std::size_t at = taken_ & mask_;
-    const std::size_t n = std::min({unread(), max_read_, mask_ + 1 - at});
+    const std::size_t n = std::min({unread(), std::exchange(next_read_, max_read_), mask_ + 1 - at});
     const std::byte* octets = ring_.get() + at;
     loan slot(n, false);
     if (isolate_) {
