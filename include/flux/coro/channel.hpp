@@ -143,8 +143,11 @@ public:
     [[nodiscard]] bool try_send(const T& value)
         requires std::copy_constructible<T>
     {
+        if (closed_ || (receivers_.empty() && slots_.full())) {
+            return false;
+        }
         T copy(value);
-        return try_send(std::move(copy));
+        return place(copy);
     }
     /// The next value if one is there now.
     [[nodiscard]] std::optional<T> try_receive() noexcept {
