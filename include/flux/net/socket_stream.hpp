@@ -19,6 +19,12 @@ namespace flux::inline FLUX_ABI {
 /// Threads  the thread of its reactor.  Cost  one block from the frame pool per connection.
 class socket_stream {
 public:
+    /// Options that every new connection gets; accepted ones inherit them from the listener. Small writes are sent
+    /// at once (TCP_NODELAY), as request and answer protocols want it.
+    [[nodiscard]] static result<void> prepare(int fd, const endpoint& peer) {
+        return peer.is_ip() ? detail::set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1, "TCP_NODELAY") : result<void>();
+    }
+
     /// A closed stream.
     socket_stream() noexcept = default;
     /// Takes a connected descriptor in blocking mode.
@@ -99,21 +105,16 @@ private:
     detail::socket_core* core_ = nullptr;
 };
 
-/// A TCP connection. Small writes are sent at once (TCP_NODELAY), as request and answer protocols want it.
+/// A TCP connection.
 class tcp_stream : public socket_stream {
 public:
     using socket_stream::socket_stream;
-    /// Options every new connection gets; accepted ones inherit them from the listener.
-    [[nodiscard]] static result<void> prepare(int fd, const endpoint& peer) {
-        return peer.is_ip() ? detail::set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1, "TCP_NODELAY") : result<void>();
-    }
 };
 
 /// A connection over a Unix stream socket.
 class unix_stream : public socket_stream {
 public:
     using socket_stream::socket_stream;
-    [[nodiscard]] static result<void> prepare(int, const endpoint&) { return {}; }
 
     /// Who connected: process, user and group as the kernel saw them at connect time.
     [[nodiscard]] result<::ucred> peer_credentials() const {
@@ -126,6 +127,6 @@ public:
     }
 };
 
-static_assert(buffered_stream<tcp_stream> && buffered_stream<unix_stream>);
+static_assert(buffered_stream<socket_stream> && buffered_stream<tcp_stream> && buffered_stream<unix_stream>);
 
 } // namespace flux::inline FLUX_ABI

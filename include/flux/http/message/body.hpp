@@ -36,7 +36,9 @@ protected:
 
 namespace detail {
 
-inline task<std::string> read_body(body_source* source, std::size_t limit) {
+// A template, as every coroutine in a header: g++ emits the others into each translation unit, used or not.
+template <class Source>
+task<std::string> read_body(Source* source, std::size_t limit) {
     std::string all;
     if (source == nullptr) {
         co_return all;
@@ -80,11 +82,15 @@ public:
     /// Errors   http::errc of framing and limits (400, 413, 431); errc::eof if the peer stopped in between;
     ///          errors of the stream; the context's reason.
     /// Cancel   ends the read; the body cannot be read further.
-    [[nodiscard]] task<std::string_view> next() {
-        return source_ == nullptr ? nothing() : source_->next();
+    template <class Piece = std::string_view>
+    [[nodiscard]] task<Piece> next() {
+        return source_ == nullptr ? nothing<Piece>() : source_->next();
     }
     /// The whole body as text. Errors: as next(); errc::limit if it is longer than `limit` octets.
-    [[nodiscard]] task<std::string> text(std::size_t limit = 10'485'760) { return detail::read_body(source_, limit); }
+    template <class Text = std::string>
+    [[nodiscard]] task<Text> text(std::size_t limit = 10'485'760) {
+        return detail::read_body(source_, limit);
+    }
 
     /// The length that the head announced; nothing for chunked bodies. Zero without a body.
     [[nodiscard]] std::optional<std::uint64_t> length() const noexcept {
@@ -97,7 +103,10 @@ public:
     [[nodiscard]] bool has_body() const noexcept { return source_ != nullptr; }
 
 private:
-    static task<std::string_view> nothing() { co_return std::string_view(); }
+    template <class Piece>
+    static task<Piece> nothing() {
+        co_return Piece();
+    }
     body_source* source_ = nullptr;
 };
 

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 
 namespace flux::inline FLUX_ABI::http {
 
@@ -66,16 +68,18 @@ public:
     /// Writes a part of the body. Waits while the client is slow.
     /// Params   octets  borrowed until the task ends.
     /// Errors   see body_writer::write.
-    [[nodiscard]] task<> write(std::string_view octets) {
+    template <class Octets = std::string_view>
+    [[nodiscard]] task<> write(std::type_identity_t<Octets> octets) {
         if (auto begun = begin(); !begun) {
-            return failed(std::move(begun).error());
+            return failed<Octets>(std::move(begun).error());
         }
         return sink_->write(octets);
     }
     /// Sends what was gathered, the head included.
+    template <class Octets = std::string_view>
     [[nodiscard]] task<> flush() {
         if (auto begun = begin(); !begun) {
-            return failed(std::move(begun).error());
+            return failed<Octets>(std::move(begun).error());
         }
         return sink_->flush();
     }
@@ -92,7 +96,10 @@ public:
     }
 
 private:
-    static task<> failed(error e) { co_await fail(std::move(e)); }
+    template <class Octets>
+    static task<> failed(error e) {
+        co_await fail(std::move(e));
+    }
     void require_no_head() const {
         if (head_sent()) {
             flux::detail::throw_error(error(flux::errc::invalid_argument).doing("change of a response head that was sent"));

@@ -68,6 +68,8 @@ public:
     }
     [[nodiscard]] bool begun() const noexcept override { return begun_; }
     [[nodiscard]] bool keep_alive() const noexcept { return terms_.keep_alive; }
+    /// The connection ends with this answer, which says so unless its head is out.
+    void close_after() noexcept { terms_.keep_alive = false; }
 
     [[nodiscard]] task<> inform(status code, const fields& head) override {
         if (begun_ || !is_informational(code) || code == status::switching_protocols) {

@@ -68,8 +68,9 @@ void serve_on(const endpoint& where, const http::router& app, const serve_option
 ///          app      borrowed; not changed while it serves. With several workers it is used by all of them.
 /// Returns  an exit status: 0 after a signal, 1 after a failure, which is printed on stderr as its chain.
 /// Threads  worker 0 is the calling thread.
-[[nodiscard]] inline int serve(std::string_view where, const http::router& app,
-                               const serve_options& options = serve_options()) {
+template <class Options = serve_options>
+[[nodiscard]] int serve(std::string_view where, const http::router& app, const Options& given = Options()) {
+    const serve_options& options = given;
     const bool signalled = true; // serving ends in no other way
     return detail::exit_status(
         [&] {
@@ -77,14 +78,10 @@ void serve_on(const endpoint& where, const http::router& app, const serve_option
             if (options.workers == 0) {
                 detail::throw_error(error(errc::invalid_argument).doing("serve: workers must be at least 1"));
             }
-            if (at.family() == address_family::local) {
-                if (options.workers > 1) {
-                    detail::throw_error(error(errc::invalid_argument).doing("serve: a Unix socket has one worker"));
-                }
-                detail::serve_on<unix_listener>(at, app, options);
-            } else {
-                detail::serve_on<tcp_listener>(at, app, options);
+            if (at.family() == address_family::local && options.workers > 1) {
+                detail::throw_error(error(errc::invalid_argument).doing("serve: a Unix socket has one worker"));
             }
+            detail::serve_on<basic_listener<socket_stream>>(at, app, options); // one type for TCP and Unix: one instantiation
         },
         signalled);
 }

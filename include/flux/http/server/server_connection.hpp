@@ -300,6 +300,9 @@ task<bool> server_connection<Stream>::exchange_one() {
             failed.emplace(std::move(handled).error());
         }
     }
+    if (server_->draining) { // it may have begun while the handler ran
+        channel.close_after();
+    }
     if (answer && !channel.put(*answer)) {
         const auto sent = co_await attempt(send_answer(channel, *answer));
         if (!sent) {
@@ -316,7 +319,7 @@ task<bool> server_connection<Stream>::exchange_one() {
         stream_.abort(); // the client must not take what it got for a whole message
         co_return false;
     }
-    bool keep = channel.keep_alive() && !body.failed();
+    bool keep = channel.keep_alive() && !body.failed() && !node_.stopped();
     if (keep && !body.ended()) {
         keep = !body.awaits_continue();
         if (keep) {

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT
+#include <flux/http/server/server.hpp> // also proves the header is self-contained
+
+#include <flux/coro/sleep.hpp>
+#include <flux/testing/memory_listener.hpp>
+#include <flux/testing/virtual_loop.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cerrno>
+#include <string>
+#include <vector>
+
+using namespace flux;
+using namespace std::chrono_literals;
+
+namespace {
+
+// The server owns its listener; the test keeps the one behind it.
+class borrowed_listener {
+public:
+    using stream_type = testing::memory_stream;
+    explicit borrowed_listener(testing::memory_listener& to) noexcept : to_(&to) {}
+    auto accept() noexcept { return to_->accept(); }
+    void close() noexcept { to_->close(); }
+
+private:
+    testing::memory_listener* to_;
+};
+
+http::router make_app() {
+    http::router app;
+    app.get("/", [] { return "hello"; });
+    app.get("/slow", [](http::request&) -> task<std::string> {
+        co_await sleep_for(5s);
+        co_return "slow";
+    });
+    app.get("/forever", [](http::request&) -> task<std::string> {
+        co_await sleep_for(24h);
+        co_return "never";
+    });
+    app.post("/echo", [](http::request& req) -> task<http::response> {
+        std::string body = co_await req.text();
+        co_return http::bytes(std::move(body));
+    });
+    return app;
+}
+
+constexpr std::string_view get_root = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+// One answer, as far as one receive gives it; empty at the end, "reset" after one.
+task<std::string> answer(testing::memory_stream* from) {
+    auto octets = co_await attempt(from->receive());
+    if (!octets) {
+        co_return "reset";
+    }
+    co_return std::string(as_text(octets->octets()));
+}
+
+bool begins_with(const std::string& text, std::string_view start) { return text.compare(0, start.size(), start) == 0; }
+
+struct fixture {
+    testing::virtual_loop loop;
+    http::router app = make_app();
+    testing::memory_listener listener{testing::memory_listener_options()};
+    http::server_options options;
+};
+
+} // namespace
+
+TEST_SUITE_BEGIN("http/server/server");
+
+TEST_CASE("a stop closes idle connections, answers what is in flight with Connection: close, and ends") {
+    fixture f;
+    auto scenario = [](fixture* x) -> task<> {
+        auto ctx = co_await this_context();
+        http::basic_server<borrowed_listener> server(x->app, x->options);
+        task_scope scope(ctx, scope_policy::collect);
+        scope.spawn(server.serve(borrowed_listener(x->listener)));
+        auto idle = x->listener.connect().value();
+        auto busy = x->listener.connect().value();
+        auto upload = x->listener.connect().value();
+        co_await idle.write_all(as_octets(get_root));
+        const std::string first = co_await answer(&idle);
+        CHECK(begins_with(first, "HTTP/1.1 200"));
+        co_await busy.write_all(as_octets("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"));
+        co_await upload.write_all(as_octets("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc"));
+        co_await sleep_for(1s);
+        scope.stop(stop_reason::shutdown);
+        const std::string closed = co_await answer(&idle);
+        CHECK(closed.empty());
+        CHECK_FALSE(x->listener.connect().has_value());
+        co_await upload.write_all(as_octets("def"));
+        const std::string echoed = co_await answer(&upload);
+        CHECK(begins_with(echoed, "HTTP/1.1 200"));
+        CHECK(echoed.find("abcdef") != std::string::npos);
+        const std::string slow = co_await answer(&busy);
+        CHECK(begins_with(slow, "HTTP/1.1 200"));
+        CHECK(slow.find("Connection: close\r\n") != std::string::npos);
+        const time_point before = ctx.home().now();
+        auto ended = co_await attempt(scope.join());
+        CHECK(ended);
+        CHECK(ctx.home().now() - before < 1s);
+        CHECK(server.stats().connections == 0);
+    };
+    const auto r = f.loop.run(scenario(&f));
+    CHECK(r);
+}
+
+TEST_CASE("what does not end within the drain timeout is stopped with `shutdown` and answered 503") {
+    fixture f;
+    auto scenario = [](fixture* x) -> task<> {
+        auto ctx = co_await this_context();
+        http::basic_server<borrowed_listener> server(x->app, x->options);
+        task_scope scope(ctx, scope_policy::collect);
+        scope.spawn(server.serve(borrowed_listener(x->listener)));
+        auto busy = x->listener.connect().value();
+        co_await busy.write_all(as_octets("GET /forever HTTP/1.1\r\nHost: a\r\n\r\n"));
+        co_await sleep_for(1s);
+        const time_point before = ctx.home().now();
+        scope.stop(stop_reason::shutdown);
+        const std::string refused = co_await answer(&busy);
+        CHECK(begins_with(refused, "HTTP/1.1 503"));
+        busy.close();
+        auto ended = co_await attempt(scope.join());
+        CHECK(ended);
+        CHECK(ctx.home().now() - before >= 15s);
+        CHECK(ctx.home().now() - before < 17s);
+    };
+    const auto r = f.loop.run(scenario(&f));
+    CHECK(r);
+}
+
+TEST_CASE("running out of descriptors backs off and goes on") {
+    fixture f;
+    auto scenario = [](fixture* x) -> task<> {
+        auto ctx = co_await this_context();
+        http::basic_server<borrowed_listener> server(x->app, x->options);
+        task_scope scope(ctx, scope_policy::collect);
+        scope.spawn(server.serve(borrowed_listener(x->listener)));
+        for (int i = 0; i < 5; ++i) {
+            x->listener.inject_error(EMFILE);
+            co_await sleep_for(300ms);
+        }
+        auto client = x->listener.connect().value();
+        co_await client.write_all(as_octets(get_root));
+        const std::string got = co_await answer(&client);
+        CHECK(begins_with(got, "HTTP/1.1 200"));
+        CHECK(server.stats().accept_errors > 0);
+        client.close();
+        scope.stop(stop_reason::shutdown);
+        auto ended = co_await attempt(scope.join());
+        CHECK(ended);
+    };
+    const auto r = f.loop.run(scenario(&f));
+    CHECK(r);
+}
+
+TEST_CASE("connections over the limit are answered 503 and closed; the others go on") {
+    fixture f;
+    f.options.max_connections = 2;
+    auto scenario = [](fixture* x) -> task<> {
+        auto ctx = co_await this_context();
+        http::basic_server<borrowed_listener> server(x->app, x->options);
+        task_scope scope(ctx, scope_policy::collect);
+        scope.spawn(server.serve(borrowed_listener(x->listener)));
+        auto a = x->listener.connect().value();
+        auto b = x->listener.connect().value();
+        co_await sleep_for(10ms);
+        auto c = x->listener.connect().value();
+        co_await c.write_all(as_octets(get_root));
+        const std::string refused = co_await answer(&c);
+        CHECK(begins_with(refused, "HTTP/1.1 503"));
+        const std::string end = co_await answer(&c);
+        CHECK(end.empty());
+        co_await b.write_all(as_octets(get_root));
+        const std::string served = co_await answer(&b);
+        CHECK(begins_with(served, "HTTP/1.1 200"));
+        CHECK(server.stats().refused == 1);
+        a.close();
+        co_await sleep_for(10ms);
+        auto d = x->listener.connect().value();
+        co_await d.write_all(as_octets(get_root));
+        const std::string again = co_await answer(&d);
+        CHECK(begins_with(again, "HTTP/1.1 200"));
+        b.close();
+        c.close();
+        d.close();
+        scope.stop(stop_reason::shutdown);
+        auto ended = co_await attempt(scope.join());
+        CHECK(ended);
+    };
+    const auto r = f.loop.run(scenario(&f));
+    CHECK(r);
+}
+
+TEST_SUITE_END();
