@@ -94,6 +94,7 @@ struct exchange {
         const std::string_view octets = input.view().substr(0, parser.consumed());
         head.clear();
         head.append(octets);
+        answering = false;
         request.rebase(parser.head(head.view()));
         input.consume(octets.size());
     }
@@ -125,6 +126,7 @@ struct exchange {
     chunked_decoder chunks;
     std::string remote;        ///< the peer's address, once asked for
     bool in_head = false;      ///< octets of a head arrived, its deadline runs
+    bool answering = false;    ///< the head of the answer is on its way: too late for a 100
     exchange* next = nullptr;  ///< in the pool
 };
 

@@ -20,8 +20,8 @@ namespace flux::inline FLUX_ABI::http::detail {
 template <buffered_stream Stream>
 class request_body final : public body_source {
 public:
-    request_body(Stream& stream, exchange& ex, const server_options& options) noexcept
-        : stream_(&stream), ex_(&ex), options_(&options), left_(ex.framing.length) {
+    request_body(Stream& stream, exchange& ex, const server_options& options, const scheduler& home) noexcept
+        : stream_(&stream), ex_(&ex), options_(&options), home_(&home), left_(ex.framing.length) {
         ex.chunks.reset();
         ended_ = ex.framing.kind == body_kind::none || (ex.framing.kind == body_kind::length && left_ == 0);
     }
@@ -33,18 +33,24 @@ public:
         if (failed_) {
             co_return fail(*failed_);
         }
-        if (!ended_ && ex_->expects == expectation::continue_) {
-            const auto sent = co_await attempt(say_continue());
+        if (!ended_ && ex_->expects == expectation::continue_ && !ex_->answering) {
+            ex_->expects = expectation::none;
+            const auto sent = co_await attempt(
+                with_timeout(options_->write_timeout, stream_->write_all(as_octets("HTTP/1.1 100 Continue\r\n\r\n"))));
             if (!sent) {
                 co_return fail(failed_.emplace(sent.error()));
             }
         }
         while (!ended_) {
             if (ex_->input.empty()) {
-                const auto arrived = co_await attempt(receive_more());
-                if (!arrived) {
-                    co_return fail(failed_.emplace(arrived.error()));
+                auto octets = co_await attempt(with_deadline(allowed_until(), stream_->receive()));
+                if (!octets) {
+                    co_return fail(failed_.emplace(std::move(octets).error()));
                 }
+                if (octets->empty()) {
+                    co_return fail(failed_.emplace(errc::incomplete_body));
+                }
+                ex_->input.add(*std::move(octets));
             }
             const std::string_view piece = ex_->framing.kind == body_kind::chunked ? take_chunk() : take_length();
             if (failed_) {
@@ -77,29 +83,12 @@ public:
     [[nodiscard]] bool awaits_continue() const noexcept { return ex_->expects == expectation::continue_; }
 
 private:
-    task<> say_continue() {
-        ex_->expects = expectation::none;
-        ex_->out.append("HTTP/1.1 100 Continue\r\n\r\n");
-        const auto sent = co_await attempt(with_timeout(options_->write_timeout, stream_->write_all(as_octets(ex_->out.view()))));
-        ex_->out.clear();
-        if (!sent) {
-            co_await fail(sent.error());
-        }
-    }
-    task<> receive_more() {
-        auto ctx = co_await this_context();
+    // The grace, and a second for every body_min_rate octets that came.
+    [[nodiscard]] time_point allowed_until() noexcept {
         if (started_ == time_point()) {
-            started_ = ctx.home().now();
+            started_ = home_->now();
         }
-        const auto allowed = options_->body_grace + milliseconds(taken_ * 1000 / std::max(1U, options_->body_min_rate));
-        auto octets = co_await attempt(with_deadline(deadline_after(started_, allowed), stream_->receive()));
-        if (!octets) {
-            co_await fail(std::move(octets).error());
-        }
-        if (octets->empty()) {
-            co_await fail(error(errc::incomplete_body));
-        }
-        ex_->input.add(*std::move(octets));
+        return deadline_after(started_, options_->body_grace + milliseconds(taken_ * 1000 / std::max(1U, options_->body_min_rate)));
     }
     [[nodiscard]] std::string_view take_length() noexcept {
         const std::string_view octets = ex_->input.view();
@@ -124,6 +113,7 @@ private:
     Stream* stream_;
     exchange* ex_;
     const server_options* options_;
+    const scheduler* home_;
     std::uint64_t left_;
     std::uint64_t taken_ = 0;
     std::size_t piece_ = 0; // octets of the input that the handler looks at

@@ -52,8 +52,8 @@ namespace flux::inline FLUX_ABI::http::detail {
 template <buffered_stream Stream>
 class response_channel final : public response_sink {
 public:
-    response_channel(Stream& stream, byte_buffer& out, const answer_terms& terms, milliseconds write_timeout) noexcept
-        : stream_(&stream), out_(&out), terms_(terms), write_timeout_(write_timeout) {}
+    response_channel(Stream& stream, exchange& ex, milliseconds write_timeout) noexcept
+        : stream_(&stream), out_(&ex.out), answering_(&ex.answering), terms_(ex.terms), write_timeout_(write_timeout) {}
     response_channel(const response_channel&) = delete;
     response_channel& operator=(const response_channel&) = delete;
 
@@ -63,7 +63,7 @@ public:
         }
         kind_ = write_head(*out_, terms_, code, head, length);
         left_ = length.value_or(0);
-        begun_ = true;
+        *answering_ = begun_ = true;
         return {};
     }
     [[nodiscard]] bool begun() const noexcept override { return begun_; }
@@ -188,6 +188,7 @@ private:
 
     Stream* stream_;
     byte_buffer* out_;
+    bool* answering_;
     answer_terms terms_;
     milliseconds write_timeout_;
     fields trailers_;

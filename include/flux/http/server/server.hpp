@@ -54,7 +54,7 @@ private:
         listener.close();
         core_.drain();
         task_scope timer(context(shielded), scope_policy::collect);
-        timer.spawn(&stop_after, core_.options.drain_timeout, &connections);
+        timer.spawn(stop_after(core_.options.drain_timeout, connections));
         const auto joined = co_await attempt(connections.join());
         ignore_result(joined, "a connection's failure is its own");
         timer.stop();
@@ -62,9 +62,9 @@ private:
         ignore_result(stopped, "it was stopped");
     }
 
-    static task<> stop_after(milliseconds limit, task_scope* connections) {
+    static task<> stop_after(milliseconds limit, task_scope& connections) {
         co_await sleep_for(limit);
-        connections->stop(stop_reason::shutdown);
+        connections.stop(stop_reason::shutdown);
     }
 
     task<> accept_loop(Listener& listener, task_scope& connections) {
@@ -92,7 +92,7 @@ private:
         try {
             if (core_.stats.connections >= core_.options.max_connections) {
                 ++core_.stats.refused;
-                connections.spawn(&turn_away, std::move(stream), core_.options.linger_timeout);
+                connections.spawn(turn_away(std::move(stream), core_.options.linger_timeout));
                 return;
             }
             connections.spawn_frame(detail::serve_connection<stream_type>(core_, std::move(stream)));

@@ -279,11 +279,11 @@ task<bool> server_connection<Stream>::exchange_one() {
     node_.limit(no_deadline); // from here on every step has its own
     ex.pin_head();
     ex.terms.date = server_->date.get(now());
-    request_body<Stream> body(stream_, ex, options());
+    request_body<Stream> body(stream_, ex, options(), node_.home());
     if (!body.ended()) {
         ex.request.set_body(body);
     }
-    response_channel<Stream> channel(stream_, ex.out, ex.terms, options().write_timeout);
+    response_channel<Stream> channel(stream_, ex, options().write_timeout);
     if (!ex.out.empty()) { // answers to earlier requests do not wait for this one
         const auto sent = co_await attempt(channel.flush());
         if (!sent) {
