@@ -92,7 +92,7 @@ TEST_CASE("callable and arguments live in the child's frame") {
         {
             auto number = std::make_unique<int>(20);
             counted twenty_two(22);
-            auto closure = [&sum, n = std::move(number)](counted c) -> task<> {
+            auto closure = [&sum, n = std::move(number)](counted c) -> task<> { // lint_coro: allow capture: tested here
                 co_await sleep_for(1s);
                 sum = *n + c.value();
             };
