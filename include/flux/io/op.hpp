@@ -20,7 +20,7 @@
 namespace flux::inline FLUX_ABI::detail {
 
 enum class io_kind : std::uint8_t {
-    accept,       ///< multishot; result is a descriptor (non-blocking, close-on-exec)
+    accept,       ///< multishot; result is a descriptor, close-on-exec
     receive,      ///< multishot into shared buffers; result is a length, 0 at the end of the stream
     send,         ///< `data`, `size` octets, all of them
     send_message, ///< `data` is a msghdr; datagrams and gathered writes

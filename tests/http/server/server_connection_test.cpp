@@ -389,6 +389,48 @@ TEST_CASE("a client that does not read is reset after the write timeout, and cos
     CHECK(*took < 40s);
 }
 
+TEST_CASE("a write that failed loses the answer, also if the handler looked away") {
+    http::router app;
+    for (const bool known : {false, true}) {
+        app.get(known ? "/known" : "/chunked", [known](http::request&, http::responder& out) -> task<> {
+            if (known) {
+                out.length(100'000);
+            }
+            const std::string piece(100'000, 'x');
+            auto written = co_await attempt(with_timeout(1s, out.write(piece))); // more than the peer takes
+            ignore_result(written, "that is the point");
+        });
+    }
+    auto scenario = [](const http::router* r, std::string request) -> task<bool> {
+        auto ctx = co_await this_context();
+        http::server_options options;
+        http::detail::server_core core(*r, options);
+        auto ends = testing::make_memory_pair({});
+        task_scope scope(ctx, scope_policy::collect);
+        scope.spawn_frame(http::detail::serve_connection(core, std::move(ends.second)));
+        co_await ends.first.write_all(as_octets(request));
+        co_await sleep_for(5s);
+        bool reset = false;
+        for (;;) {
+            auto octets = co_await attempt(ends.first.receive());
+            reset = !octets;
+            if (!octets || octets->empty()) {
+                break;
+            }
+        }
+        ends.first.close();
+        co_await scope.join();
+        co_return reset;
+    };
+    for (const std::string path : {"/chunked", "/known"}) {
+        CAPTURE(path);
+        testing::virtual_loop loop;
+        const auto reset = loop.run(scenario(&app, get(path) + get(path)));
+        REQUIRE(reset);
+        CHECK(*reset);
+    }
+}
+
 TEST_CASE("the last allowed request is answered with Connection: close") {
     const http::router app = make_app();
     http::server_options options;

@@ -127,8 +127,9 @@ public:
     explicit body_writer(body_sink& sink) noexcept : sink_(&sink) {}
 
     /// Params   octets  borrowed until the task ends.
-    /// Errors   those of the stream; errc::limit if more is written than the announced length; the context's
-    ///          reason (errc::disconnected when the peer left).
+    /// Errors   those of the stream; http::errc::body_length_mismatch if more is written than the announced length;
+    ///          the context's reason (errc::disconnected when the peer left). After an error the answer is lost,
+    ///          even if the producer goes on: the connection is closed with a reset.
     /// Cost     octets are gathered up to 16 KiB before they go out; flush() sends what there is.
     [[nodiscard]] task<> write(std::string_view octets) { return sink_->write(octets); }
     [[nodiscard]] task<> flush() { return sink_->flush(); }

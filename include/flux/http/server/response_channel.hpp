@@ -90,6 +90,9 @@ public:
     }
 
     [[nodiscard]] task<> write(std::string_view octets) override {
+        if (failed_) {
+            co_await fail(*failed_);
+        }
         if (octets.empty()) {
             co_return;
         }
@@ -160,6 +163,9 @@ public:
 
     /// Ends the body in the out buffer; does not send.
     [[nodiscard]] result<void> finish() {
+        if (failed_) { // also if the handler looked away: what was sent is no whole message
+            return fail(*failed_);
+        }
         if (kind_ == body_kind::chunked) {
             if (const errc failed = write_last_chunk(*out_, trailers_); failed != errc::none) {
                 return fail(error(failed));
@@ -179,7 +185,7 @@ public:
         const auto sent = co_await attempt(with_timeout(write_timeout_, stream_->write_all(std::span<const const_buffer>(list))));
         out_->clear();
         if (!sent) {
-            co_await fail(sent.error());
+            co_await fail(failed_.emplace(sent.error()));
         }
     }
 
@@ -195,6 +201,7 @@ private:
     std::uint64_t left_ = 0;
     body_kind kind_ = body_kind::none;
     bool begun_ = false;
+    std::optional<error> failed_; // of the first write that did not go out whole
 };
 
 } // namespace flux::inline FLUX_ABI::http::detail

@@ -129,6 +129,7 @@ public:
     /// Writes what is owed and closes so that it arrives. Has its own limits: the connection's may have passed.
     [[nodiscard]] task<> say_goodbye();
 
+    void abort() noexcept { stream_.abort(); }
     [[nodiscard]] context_node& node() noexcept { return node_; }
 
 private:
@@ -389,11 +390,11 @@ task<response> server_connection<Stream>::run_handler(response_channel<Stream>& 
 template <buffered_stream Stream>
 response server_connection<Stream>::answer_to(const error& e, const request_body<Stream>& body,
                                               stop_reason stopped) const {
-    if (body.failed()) {
-        return plain_answer(status_of_body_error(*body.failed()));
-    }
     if (stopped == stop_reason::timed_out || stopped == stop_reason::shutdown) {
         return plain_answer(status::service_unavailable).header(field::retry_after, "1");
+    }
+    if (body.failed()) {
+        return plain_answer(status_of_body_error(*body.failed()));
     }
     return plain_answer(status_of(e));
 }
@@ -478,7 +479,8 @@ flux::detail::child serve_connection(server_core& server, Stream stream) {
         } else if (c.has_output() && next != step::close) {
             const auto written = co_await c.write_out();
             if (!written) {
-                co_return result<void>(); // the stream closes with the connection
+                c.abort();
+                co_return result<void>();
             }
             c.output_written();
         }

@@ -18,8 +18,8 @@ struct server_options {
     /// Octets of one request; see http::limits for each default and the status it answers.
     http::limits limits{};
 
-    /// From the first octet of a head (for a new connection: from accept) to its last. Then 408 and close; a
-    /// connection that sent nothing is closed silently.
+    /// From the first octet of a head to its last: then 408 and close. A new connection gets the same time to send
+    /// its first octet: then it is closed silently.
     milliseconds head_timeout{10'000};
     /// From the end of a response to the first octet of the next request. Then the connection is closed.
     milliseconds idle_timeout{60'000};
