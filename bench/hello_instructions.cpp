@@ -4,7 +4,7 @@
 //   hello_instructions REQUESTS    serves that many keep-alive requests over a stream that lives in memory
 //
 // Run it under `valgrind --tool=callgrind` with two numbers of requests; the difference divided by the
-// difference of the numbers is the cost of one. tests/cost/instructions.sh does that.
+// difference of the numbers is the cost of one. tools/cost.py does that.
 #include <flux/coro/scope.hpp>
 #include <flux/http/server/server_connection.hpp>
 
