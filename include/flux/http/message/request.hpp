@@ -22,6 +22,8 @@
 
 namespace flux::inline FLUX_ABI::http {
 
+class responder; // server/responder.hpp
+
 namespace detail {
 
 // The address of type_tag<T> identifies a type across translation units.
@@ -62,6 +64,7 @@ private:
 struct path_param {
     std::string_view name;
     std::string_view value;
+    bool decoded = false; ///< `value` is text of our own, not a part of the path
 };
 
 } // namespace detail
@@ -119,7 +122,10 @@ public:
 
     [[nodiscard]] body_reader& body() noexcept { return body_; }
     /// The whole body. Errors: see body_reader::next(); errc::limit over `limit` octets answers 413.
-    [[nodiscard]] task<std::string> text(std::size_t limit = 10'485'760) { return body_.text(limit); }
+    template <class Text = std::string>
+    [[nodiscard]] task<Text> text(std::size_t limit = 10'485'760) {
+        return body_.text(limit);
+    }
 
     /// The object that the application shared: `app.share(db)` then `req.state<database>()`.
     /// Aborts if there is none: that is a mistake in the program, not of the peer.
@@ -136,6 +142,10 @@ public:
 
     /// The peer's address as text ("127.0.0.1:4711", "unix:"); made on first use.
     [[nodiscard]] std::string_view remote() const { return remote_ == nullptr ? std::string_view() : remote_->text(); }
+
+    /// Where a streaming handler writes its answer; null for every other handler. A layer that adds fields to what
+    /// it gets from `next` must add them here beforehand: once the handler writes, the head is out.
+    [[nodiscard]] responder* streams_to() const noexcept { return streams_to_; }
 
     /// Where the peer's address comes from; implemented by the connection.
     class remote_source {
@@ -154,24 +164,41 @@ public:
         param_count_ = 0;
         route_ = {};
         states_ = nullptr;
+        streams_to_ = nullptr;
+        streamed_ = false;
         decoded_.clear();
     }
-    /// The same head at another address.
-    void rebase(const request_head& head) noexcept { head_ = head; }
+    /// The same head at another address. Call it while the octets are still at the old one.
+    void rebase(const request_head& head) noexcept {
+        for (std::size_t i = 0; i < param_count_; ++i) {
+            if (std::string_view& value = params_[i].value; !params_[i].decoded) {
+                value = {head.path.data() + (value.data() - head_.path.data()), value.size()};
+            }
+        }
+        head_ = head;
+    }
     void set_body(body_source& source) noexcept { body_ = body_reader(source); }
     void set_states(const detail::state_table* states) noexcept { states_ = states; }
     void set_route(std::string_view pattern) noexcept { route_ = pattern; }
-    void clear_params() noexcept { param_count_ = 0; }
-    /// Adds a parameter; `raw` is decoded if it holds a percent sign. False: too many, or bad encoding.
+    void set_streams_to(responder* out) noexcept { streams_to_ = out; }
+    /// A streaming handler has come to its end.
+    void set_streamed() noexcept { streamed_ = true; }
+    [[nodiscard]] bool was_streamed() const noexcept { return streamed_; }
+    void clear_params() noexcept {
+        param_count_ = 0;
+        decoded_.clear();
+    }
+    /// Adds a parameter; `raw`, a part of raw_path(), is decoded if it holds a percent sign. False: too many.
     [[nodiscard]] bool add_param(std::string_view name, std::string_view raw) {
         if (param_count_ == max_params) {
             return false;
         }
-        if (raw.find('%') != std::string_view::npos) {
+        const bool decode = raw.find('%') != std::string_view::npos;
+        if (decode) {
             decoded_.push_back(std::make_unique<std::string>(percent_decode(raw)));
             raw = *decoded_.back();
         }
-        params_[param_count_++] = {name, raw};
+        params_[param_count_++] = {name, raw, decode};
         return true;
     }
 
@@ -183,6 +210,8 @@ private:
     std::string_view route_;
     const detail::state_table* states_ = nullptr;
     remote_source* remote_ = nullptr;
+    responder* streams_to_ = nullptr;
+    bool streamed_ = false;
     std::vector<std::unique_ptr<std::string>> decoded_; // parameters that were percent-encoded
 };
 
