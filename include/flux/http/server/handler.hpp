@@ -16,17 +16,15 @@
 #include <flux/coro/task.hpp>
 #include <flux/http/message/request.hpp>
 #include <flux/http/message/response.hpp>
+#include <flux/http/server/path_arguments.hpp>
 #include <flux/http/server/responder.hpp>
 
-#include <charconv>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <new>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -73,119 +71,6 @@ task<response> as_response(task<T> inner) {
     co_return to_response(*std::move(answer));
 }
 inline task<response> as_response(task<response> inner) noexcept { return inner; }
-
-// ---- path arguments ----
-
-template <class T>
-concept character =
-    std::same_as<T, char> || std::same_as<T, wchar_t> || std::same_as<T, char8_t> || std::same_as<T, char16_t> ||
-    std::same_as<T, char32_t>;
-
-template <class T>
-concept own_path_argument = std::default_initializable<T> && requires(std::string_view text, T& value) {
-    { from_param(text, value) } -> std::convertible_to<bool>;
-};
-
-template <class T>
-concept path_argument =
-    std::same_as<T, std::string> || std::same_as<T, std::string_view> || std::same_as<T, bool> ||
-    (std::integral<T> && !character<T>) || std::floating_point<T> || own_path_argument<T>;
-
-// The whole text must be the value; a number must be finite and in range.
-template <path_argument T>
-[[nodiscard]] bool read_param(std::string_view text, T& value) {
-    if constexpr (std::same_as<T, std::string_view>) {
-        value = text;
-        return true;
-    } else if constexpr (std::same_as<T, std::string>) {
-        value.assign(text);
-        return true;
-    } else if constexpr (std::same_as<T, bool>) {
-        value = text == "true" || text == "1";
-        return value || text == "false" || text == "0";
-    } else if constexpr (std::is_arithmetic_v<T>) {
-        const char* const end = text.data() + text.size();
-        const auto read = std::from_chars(text.data(), end, value);
-        if (read.ec != std::errc() || read.ptr != end) {
-            return false;
-        }
-        if constexpr (std::floating_point<T>) {
-            return value >= std::numeric_limits<T>::lowest() && value <= std::numeric_limits<T>::max();
-        }
-        return true;
-    } else {
-        return static_cast<bool>(from_param(text, value));
-    }
-}
-
-template <class... T>
-struct type_list {
-    static constexpr std::size_t size = sizeof...(T);
-};
-
-// Result and parameters of what has exactly one signature; undefined for overloaded and generic callables.
-template <class F>
-struct signature_of;
-template <class R, class... A>
-struct signature_of<R (*)(A...)> {
-    using result = R;
-    using parameters = type_list<A...>;
-};
-template <class R, class... A>
-struct signature_of<R (*)(A...) noexcept> : signature_of<R (*)(A...)> {};
-template <class C, class R, class... A>
-struct signature_of<R (C::*)(A...)> : signature_of<R (*)(A...)> {};
-template <class C, class R, class... A>
-struct signature_of<R (C::*)(A...) const> : signature_of<R (*)(A...)> {};
-template <class C, class R, class... A>
-struct signature_of<R (C::*)(A...) noexcept> : signature_of<R (*)(A...)> {};
-template <class C, class R, class... A>
-struct signature_of<R (C::*)(A...) const noexcept> : signature_of<R (*)(A...)> {};
-template <class F>
-    requires requires { &F::operator(); }
-struct signature_of<F> : signature_of<decltype(&F::operator())> {};
-
-template <class F>
-concept has_signature = requires { typename signature_of<F>::parameters; };
-
-template <class List>
-struct typed_parameters {
-    static constexpr bool takes_request = false;
-    static constexpr bool readable = false;
-    static constexpr bool by_value = false;
-    static constexpr std::size_t count = 0;
-};
-template <class Request, class... A>
-    requires std::same_as<std::remove_cv_t<std::remove_reference_t<Request>>, request>
-struct typed_parameters<type_list<Request, A...>> {
-    using values = std::tuple<std::remove_cvref_t<A>...>;
-    static constexpr bool takes_request = std::is_lvalue_reference_v<Request>;
-    static constexpr bool readable = (path_argument<std::remove_cvref_t<A>> && ...) &&
-                                     ((!std::is_lvalue_reference_v<A> || std::is_const_v<std::remove_reference_t<A>>) && ...);
-    static constexpr bool by_value = (!std::is_reference_v<A> && ...);
-    static constexpr std::size_t count = sizeof...(A);
-
-    // A handler's arguments are the parameters of its own pattern: the last ones. Those before belong to the
-    // prefixes that its router was mounted at.
-    [[nodiscard]] static bool read(const request& req, values& into) {
-        return req.param_count() >= count && read(req, into, std::index_sequence_for<A...>());
-    }
-    template <class F>
-    static decltype(auto) call(F& f, request& req, values& from) {
-        return call(f, req, from, std::index_sequence_for<A...>());
-    }
-
-private:
-    template <std::size_t... I>
-    [[nodiscard]] static bool read(const request& req, values& into, std::index_sequence<I...>) {
-        const std::size_t first = req.param_count() - count;
-        return (read_param(req.param(first + I), std::get<I>(into)) && ...);
-    }
-    template <class F, std::size_t... I>
-    static decltype(auto) call(F& f, request& req, values& from, std::index_sequence<I...>) {
-        return f(req, std::move(std::get<I>(from))...);
-    }
-};
 
 // ---- shapes ----
 
@@ -276,13 +161,13 @@ struct handler_traits {
 
 /// One table per type of handler. Null functions are those that its kind does not have.
 struct handler_operations {
-    handler_kind kind;
-    std::uint8_t path_arguments;
-    response (*call_sync)(void*, request&);
-    task<response> (*call)(void*, request&);
-    task<> (*call_streaming)(void*, request&, responder&);
-    bool (*accepts)(const request&); // null: whatever the path says
-    void (*destroy)(void*) noexcept; // null: nothing to do
+    handler_kind kind = handler_kind::sync;
+    std::uint8_t path_arguments = 0;
+    response (*call_sync)(void*, request&) = nullptr;
+    task<response> (*call)(void*, request&) = nullptr;
+    task<> (*call_streaming)(void*, request&, responder&) = nullptr;
+    bool (*accepts)(const request&) = nullptr; // null: whatever the path says
+    void (*destroy)(void*) noexcept = nullptr; // null: nothing to do
 };
 
 // A small trivial callable lives in the storage itself, any other one on the heap: both move as plain octets.
@@ -326,8 +211,9 @@ auto call_handler(void* at, request& req, Refused refused, auto finish) {
 template <class F>
 [[nodiscard]] consteval handler_operations make_handler_operations() {
     using traits = handler_traits<F>;
-    handler_operations ops{traits::kind, static_cast<std::uint8_t>(traits::parameters::count), nullptr, nullptr, nullptr,
-                           nullptr, nullptr};
+    handler_operations ops;
+    ops.kind = traits::kind;
+    ops.path_arguments = static_cast<std::uint8_t>(traits::parameters::count);
     if constexpr (traits::kind == handler_kind::streaming) {
         ops.call_streaming = [](void* at, request& req, responder& out) -> task<> {
             return stored_handler<F>(at)(req, out);
@@ -348,7 +234,11 @@ template <class F>
     if constexpr (traits::parameters::count != 0) {
         ops.accepts = [](const request& req) -> bool {
             typename traits::parameters::values arguments;
-            return traits::parameters::read(req, arguments);
+            try {
+                return traits::parameters::read(req, arguments);
+            } catch (...) {
+                return true; // it will throw again where the handler is called, and what handlers throw is caught
+            }
         };
     }
     if constexpr (!is_stored_inline<F>) {
@@ -415,7 +305,7 @@ public:
     [[nodiscard]] handler_kind kind() const noexcept { return operations_->kind; }
     /// How many typed path arguments it takes; 0 if it reads the path itself.
     [[nodiscard]] std::size_t path_arguments() const noexcept { return operations_->path_arguments; }
-    /// Whether the parameters of the request convert to its path arguments.
+    /// Whether the parameters of the request convert to its path arguments. True also where converting throws.
     [[nodiscard]] bool accepts(const request& req) const {
         return operations_->accepts == nullptr || operations_->accepts(req);
     }
@@ -441,7 +331,7 @@ public:
 private:
     static void require(bool is_callable) {
         if (!is_callable) {
-            flux::detail::throw_error(error(flux::errc::invalid_argument).doing("handler that is a null function pointer"));
+            flux::detail::throw_error(error(flux::errc::invalid_argument).doing("handler that is a null pointer"));
         }
     }
     static task<response> call_sync_later(const any_handler& self, request& req) { co_return self.call_sync(req); }
