@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: MIT
+// flux/http/server/middleware.hpp - layers around handlers: the concept, the calls between them, two stock layers.
+//
+//   request -> layer -> layer -> handler -> response -> layer -> layer
+//
+// A layer is a callable `task<response>(request&, next&)`: it may answer itself, change the request's context,
+// change the response. It is an object that lives as long as the router, so its coroutine may use captures and
+// members. The calls are linked when routes are registered; a request costs the frames and nothing else.
+//
+// A handler that streams runs inside of its layers, too, under their contexts; but when it comes back its head is
+// out. What a layer adds to the head it must add beforehand, to `req.streams_to()`, if that is not null.
+// Deliberately not here: which layers a route has (router.hpp).
+#pragma once
+
+#include <flux/coro/with.hpp>
+#include <flux/http/server/error_answer.hpp>
+#include <flux/http/server/handler.hpp>
+
+#include <sys/random.h>
+
+#include <atomic>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace flux::inline FLUX_ABI::http {
+
+class next;
+
+namespace detail {
+
+class layer {
+public:
+    layer() noexcept = default;
+    layer(const layer&) = delete;
+    layer& operator=(const layer&) = delete;
+    virtual ~layer() = default;
+    [[nodiscard]] virtual task<response> call(request& req, next& inner) = 0;
+};
+
+class layered_handler;
+
+} // namespace detail
+
+/// What a layer calls to get the answer: the layers inside of it, then the handler.
+///
+/// `auto answer = co_await inner(req);` throws what they threw; `co_await attempt(inner(req))` gives flux::error
+/// as a result. It may be called not at all, or again after the first call has ended, if the handler can stand it.
+/// Lifetime  as long as the router; taken by reference or by value.
+class next {
+public:
+    next(const next&) noexcept = default;
+    next& operator=(const next&) = delete;
+
+    /// Params  req  borrowed until the task ends.
+    [[nodiscard]] task<response> operator()(request& req) const {
+        return layer_ != nullptr ? layer_->call(req, *rest_) : handler_->call(req);
+    }
+
+private:
+    friend class detail::layered_handler;
+    explicit next(const any_handler& handler) noexcept : handler_(&handler) {}
+    next(detail::layer& outer, next& rest) noexcept : layer_(&outer), rest_(&rest) {}
+
+    detail::layer* layer_ = nullptr; // null: the handler is next
+    next* rest_ = nullptr;
+    const any_handler* handler_ = nullptr;
+};
+
+/// A layer: `task<response>(request&, next&)`. Called for many requests at once, by all workers of a server.
+template <class M>
+concept middleware = std::invocable<M&, request&, next&> &&
+                     std::same_as<std::invoke_result_t<M&, request&, next&>, task<response>>;
+
+namespace detail {
+
+template <class M>
+class layer_of final : public layer {
+public:
+    explicit layer_of(M m) : middleware_(std::move(m)) {}
+    [[nodiscard]] task<response> call(request& req, next& inner) override { return middleware_(req, inner); }
+
+private:
+    M middleware_;
+};
+
+template <class M>
+[[nodiscard]] std::unique_ptr<layer> make_layer(M&& m) {
+    using D = std::decay_t<M>;
+    static_assert(std::invocable<D&, request&, next&>,
+                  "This is no middleware: a layer is called with (request&, next&), and calls next(request) for the "
+                  "answer of what is inside.");
+    static_assert(!std::invocable<D&, request&, next&> || middleware<D>, "A layer returns task<response>.");
+    if constexpr (middleware<D>) {
+        return std::make_unique<layer_of<D>>(std::forward<M>(m));
+    } else {
+        return nullptr;
+    }
+}
+
+/// Sends a response by a responder whose head is not out yet.
+inline task<> send_response(responder& out, response& answer) {
+    class sink final : public body_sink {
+    public:
+        explicit sink(responder& r) noexcept : out_(&r) {}
+        [[nodiscard]] task<> write(std::string_view octets) override { return out_->write(octets); }
+        [[nodiscard]] task<> flush() override { return out_->flush(); }
+        [[nodiscard]] result<void> add_trailer(std::string_view name, std::string_view value) override {
+            return out_->add_trailer(name, value);
+        }
+
+    private:
+        responder* out_;
+    };
+    out.code(answer.code());
+    const fields_view all = answer.fields().view();
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        const field_view f = all[i];
+        if (all.find(f.name) == i) {
+            out.header(f.name, f.value);
+        } else {
+            out.add_header(f.name, f.value);
+        }
+    }
+    if (const auto length = answer.length()) {
+        out.length(*length);
+    }
+    if (!answer.is_streamed()) {
+        co_await out.write(answer.octets());
+        co_return;
+    }
+    sink to(out);
+    body_writer writer(to);
+    co_await answer.producer()(writer);
+}
+
+// What the request knows of the responder ends with the chain, however it ends.
+class streaming_scope {
+public:
+    streaming_scope(request& req, responder& out) noexcept : req_(&req) { req.set_streams_to(&out); }
+    streaming_scope(const streaming_scope&) = delete;
+    streaming_scope& operator=(const streaming_scope&) = delete;
+    ~streaming_scope() { req_->set_streams_to(nullptr); }
+
+private:
+    request* req_;
+};
+
+inline task<> run_streaming(const next& outermost, request& req, responder& out) {
+    const streaming_scope scope(req, out);
+    auto answer = co_await attempt(outermost(req));
+    if (!answer) {
+        co_await fail(std::move(answer).error());
+    }
+    if (req.was_streamed()) {
+        co_return; // the handler has said it all
+    }
+    if (out.head_sent()) {
+        co_await fail(error(flux::errc::invalid_argument).doing("answer of a layer after the head was sent"));
+    }
+    co_await send_response(out, *answer);
+}
+
+/// A handler with the layers around it, as one handler again. Does not move: its parts know each other.
+class layered_handler {
+public:
+    layered_handler() noexcept = default;
+    layered_handler(const layered_handler&) = delete;
+    layered_handler& operator=(const layered_handler&) = delete;
+
+    /// Params  handler, layers  borrowed; the outermost layer first.
+    void set(const any_handler& handler, const std::vector<layer*>& layers) {
+        calls_.clear();
+        outer_ = any_handler();
+        effective_ = &handler;
+        if (layers.empty()) {
+            return;
+        }
+        calls_.reserve(layers.size() + 1); // the calls know each other's addresses
+        calls_.push_back(next(handler));
+        for (auto outer = layers.rbegin(); outer != layers.rend(); ++outer) {
+            calls_.push_back(next(**outer, calls_.back()));
+        }
+        if (handler.kind() == handler_kind::streaming) {
+            outer_ = any_handler([outermost = &calls_.back()](request& req, responder& out) -> task<> {
+                return run_streaming(*outermost, req, out);
+            });
+        } else {
+            outer_ = any_handler([outermost = &calls_.back()](request& req) { return (*outermost)(req); });
+        }
+        effective_ = &outer_;
+    }
+    [[nodiscard]] const any_handler& get() const noexcept { return *effective_; }
+
+private:
+    std::vector<next> calls_; // the innermost first
+    any_handler outer_;       // empty without layers
+    const any_handler* effective_ = nullptr;
+};
+
+} // namespace detail
+
+/// The id of the request in progress, as request_id found or made it: `ctx.get<request_id_key>()` below it.
+struct request_id_key : context_key<std::string_view> {};
+
+/// Gives every request an id, and says it in the answer.
+///
+/// X-Request-Id of the request is taken if it is 1 to 128 letters, digits or `-._~+/=:`, which no log and no
+/// field can misread; otherwise a new one is made, 32 hexadecimal digits. It goes into the context and into
+/// X-Request-Id of the answer. An error that leaves the handler passes: put a layer that answers errors inside.
+/// Threads  calls: any.
+class request_id {
+public:
+    /// Ids that differ from those of other processes.
+    request_id() noexcept : request_id(random_number()) {}
+    /// Ids that follow from the seed, for tests.
+    explicit request_id(std::uint64_t seed) noexcept : seed_(mixed(seed)) {}
+    request_id(request_id&& other) noexcept
+        : seed_(other.seed_), count_(other.count_.load(std::memory_order_relaxed)) {}
+    request_id& operator=(request_id&&) = delete;
+    ~request_id() = default;
+
+    [[nodiscard]] task<response> operator()(request& req, next& inner) {
+        made_id made;
+        const std::string_view given = req.header(name);
+        const std::string_view id = is_valid(given) ? given : make(made);
+        responder* const out = req.streams_to();
+        if (out != nullptr) {
+            out->header(name, id);
+        }
+        auto answer = co_await attempt(with_value<request_id_key>(id, inner(req)));
+        if (answer && out == nullptr) {
+            answer->header(name, id);
+        }
+        co_return std::move(answer);
+    }
+
+    [[nodiscard]] static bool is_valid(std::string_view id) noexcept {
+        if (id.empty() || id.size() > 128) {
+            return false;
+        }
+        for (const char c : id) {
+            if (!is(c, octet_class::unreserved) && std::string_view("+/=:").find(c) == std::string_view::npos) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+private:
+    static constexpr std::string_view name = "X-Request-Id";
+    struct made_id {
+        char text[32];
+    };
+
+    // The seed tells processes apart, and the count requests: mixed() is one to one.
+    [[nodiscard]] std::string_view make(made_id& into) noexcept {
+        const std::uint64_t parts[] = {seed_, mixed(seed_ + count_.fetch_add(1, std::memory_order_relaxed))};
+        for (std::size_t i = 0; i < sizeof(into.text); ++i) {
+            const std::uint64_t digit = (parts[i / 16] >> (60 - 4 * (i % 16))) & 15;
+            into.text[i] = "0123456789abcdef"[digit];
+        }
+        return {into.text, sizeof(into.text)};
+    }
+    // A bijection of 64-bit numbers in which every bit of the input matters to every bit of the output.
+    [[nodiscard]] static constexpr std::uint64_t mixed(std::uint64_t x) noexcept {
+        x = (x ^ (x >> 32)) * 0xd6e8feb86659fd93U;
+        x = (x ^ (x >> 32)) * 0xd6e8feb86659fd93U;
+        return x ^ (x >> 32);
+    }
+    [[nodiscard]] static std::uint64_t random_number() noexcept {
+        std::uint64_t number = 0;
+        if (::getrandom(&number, sizeof(number), 0) != static_cast<ssize_t>(sizeof(number))) {
+            number = static_cast<std::uint64_t>(clock::now().time_since_epoch().count()); // refused by a sandbox
+        }
+        return number;
+    }
+
+    std::uint64_t seed_;
+    std::atomic<std::uint64_t> count_{0};
+};
+
+/// Answers 503 when what is inside takes longer than the limit.
+///
+/// The clock starts when the layer is called. What is in flight inside is stopped with `timed_out` and awaited; an
+/// answer that comes all the same is sent. A time-out of an enclosing limit, or of a shorter one inside, is not
+/// this layer's and passes. So does its own once a streaming handler has sent the head: the connection then ends.
+class timeout {
+public:
+    template <class Rep, class Period>
+    explicit timeout(std::chrono::duration<Rep, Period> limit) noexcept
+        : limit_(deadline_after(time_point(), limit) - time_point()) {}
+
+    [[nodiscard]] task<response> operator()(request& req, next& inner) const {
+        const auto outside = co_await this_context();
+        const auto limit = co_await within(limit_);
+        auto answer = co_await attempt(inner(req));
+        if (!answer && answer.error().is(flux::errc::timed_out) && limit.expired() && !outside.stopped() &&
+            (req.streams_to() == nullptr || !req.streams_to()->head_sent())) {
+            co_return detail::plain_answer(status::service_unavailable);
+        }
+        co_return std::move(answer);
+    }
+
+private:
+    duration limit_;
+};
+
+static_assert(middleware<request_id> && middleware<timeout>);
+
+} // namespace flux::inline FLUX_ABI::http
