@@ -105,9 +105,10 @@ struct driver_choice {
 class reactor final : public scheduler {
 public:
     /// Threads  must be created on the thread that runs it.
-    /// Errors   throws flux::error where neither driver can be had, or the one asked for is refused.
+    /// Errors   throws flux::error where neither driver can be had, or the one asked for is refused;
+    ///          errc::invalid_argument for options or a FLUX_DRIVER that cannot be.
     explicit reactor(reactor_options options = reactor_options())
-        : scheduler(std::make_shared<detail::eventfd_mailbox>(), scheduler_kind::reactor), options_(options),
+        : scheduler(std::make_shared<detail::eventfd_mailbox>(), scheduler_kind::reactor), options_(checked(options)),
           wake_op_(*this, static_cast<detail::eventfd_mailbox&>(*mailbox()).fd()) {
         open_driver();
         set_now(clock::now());
@@ -263,6 +264,16 @@ private:
         return n;
     }
 
+    [[nodiscard]] static const reactor_options& checked(const reactor_options& o) {
+        const std::uint32_t n = o.buffer_count;
+        if (n == 0 || n > 32'768 || (n & (n - 1)) != 0) {
+            throw error(errc::invalid_argument).doing("reactor_options: buffer_count must be a power of two up to 32768");
+        }
+        if (o.buffer_size == 0) {
+            throw error(errc::invalid_argument).doing("reactor_options: buffer_size must not be 0");
+        }
+        return o;
+    }
     void open_driver() {
         driver_kind wanted = options_.driver;
         if (wanted == driver_kind::automatic) {
