@@ -8,6 +8,7 @@
 //
 // Afterwards the process has the descriptors and this thread the coroutine frames that it had before, and the
 // reactor nothing in flight, no buffer taken and no timer armed. A hang ends the program with the test's name.
+// child_program runs one test case in a process of its own, for what is everybody's: signals, limits, seccomp.
 #pragma once
 
 #include <flux/io/reactor.hpp>
@@ -24,6 +25,13 @@
 #include <vector>
 
 #include <dirent.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <spawn.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace test_support {
@@ -107,7 +115,12 @@ public:
     leak_check() : descriptors_(open_descriptors()), frames_(flux::coroutine_frame_stats().live) {}
     void check() const {
         CHECK(flux::coroutine_frame_stats().live == frames_);
-        const auto now = open_descriptors();
+        auto now = open_descriptors();
+        // A thread that has just sent its mail holds the mailbox, with its eventfd, for a moment longer.
+        for (int i = 0; i < 1000 && now.size() > descriptors_.size(); ++i) {
+            ::usleep(1000);
+            now = open_descriptors();
+        }
         std::string surplus;
         for (const auto& one : now) {
             if (std::find(descriptors_.begin(), descriptors_.end(), one) == descriptors_.end()) {
@@ -158,6 +171,100 @@ T run(flux::reactor& r, flux::task<T> main) {
     };
     const at_end check{r};
     return r.run(std::move(main));
+}
+
+/// This program again, in a new process that runs one test case: a skipped one, which nobody runs otherwise.
+///
+///     TEST_CASE("child: fails" * doctest::skip()) { ::_exit(run(failing())); }
+class child_program {
+public:
+    explicit child_program(const char* test_case) {
+        int output[2];
+        int errors[2];
+        REQUIRE(::pipe2(output, O_CLOEXEC) == 0);
+        REQUIRE(::pipe2(errors, O_CLOEXEC) == 0);
+        output_.reset(output[0]);
+        errors_.reset(errors[0]);
+        const flux::unique_fd output_in(output[1]);
+        const flux::unique_fd errors_in(errors[1]);
+        ::posix_spawn_file_actions_t actions;
+        ::posix_spawn_file_actions_init(&actions);
+        ::posix_spawn_file_actions_adddup2(&actions, output_in.get(), 1);
+        ::posix_spawn_file_actions_adddup2(&actions, errors_in.get(), 2);
+        std::string filter = std::string("--test-case=") + test_case;
+        std::string skipped = "--no-skip";
+        std::string name = "child";
+        char* const arguments[] = {name.data(), filter.data(), skipped.data(), nullptr};
+        const int failed = ::posix_spawn(&pid_, "/proc/self/exe", &actions, nullptr, arguments, environ);
+        ::posix_spawn_file_actions_destroy(&actions);
+        REQUIRE(failed == 0);
+    }
+    child_program(const child_program&) = delete;
+    child_program& operator=(const child_program&) = delete;
+    ~child_program() {
+        if (pid_ > 0) {
+            ::kill(pid_, SIGKILL);
+            ::waitpid(pid_, nullptr, 0);
+        }
+    }
+
+    /// Waits until it has said `text` on its standard output.
+    void until_said(std::string_view text) {
+        while (said_.find(text) == std::string::npos) {
+            if (!read_some(output_, said_)) {
+                FAIL_CHECK("the child ended without saying ", text, "; it said: ", said_, complaints());
+                return;
+            }
+        }
+    }
+    void signal(int number) const { ::kill(pid_, number); }
+    /// Waits for its end: the exit status, or 1000 plus the signal that killed it.
+    int wait() {
+        std::ignore = complaints();
+        int status = 0;
+        REQUIRE(::waitpid(pid_, &status, 0) == pid_);
+        pid_ = -1;
+        return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+    }
+    /// All that it wrote on standard error; waits for its end.
+    const std::string& complaints() {
+        while (read_some(errors_, complaints_)) {
+        }
+        return complaints_;
+    }
+
+private:
+    static bool read_some(const flux::unique_fd& from, std::string& to) {
+        char text[1000];
+        const ::ssize_t n = ::read(from.get(), text, sizeof text);
+        if (n <= 0) {
+            return n < 0 && errno == EINTR;
+        }
+        to.append(text, static_cast<std::size_t>(n));
+        return true;
+    }
+
+    flux::unique_fd output_;
+    flux::unique_fd errors_;
+    std::string said_;
+    std::string complaints_;
+    ::pid_t pid_ = -1;
+};
+
+/// In a child: what its parent waits for.
+inline void say(std::string_view text) { std::ignore = ::write(1, text.data(), text.size()); }
+
+/// From here on a system call of this process fails with `error_number`, as in a sandbox.
+inline void forbid_system_call(long number, int error_number) {
+    ::sock_filter program[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0), // seccomp_data.nr
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(number), 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(error_number)),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const ::sock_fprog filter{sizeof program / sizeof program[0], program};
+    REQUIRE(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    REQUIRE(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0);
 }
 
 } // namespace test_support

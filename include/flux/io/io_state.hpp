@@ -12,6 +12,8 @@
 #include <flux/coro/operation.hpp>
 #include <flux/io/reactor.hpp>
 
+#include <cerrno>
+
 namespace flux::inline FLUX_ABI::detail {
 
 class io_state : public suspension, public io_op {
@@ -30,7 +32,8 @@ protected:
     io_state(context_node& ctx, io_kind kind, int fd) noexcept
         : suspension(ctx, &on_stop), io_op(kind, fd, &on_completion) {}
 
-    /// The kernel's result, or why there is none: >= 0 wins over a stop, -ECANCELED becomes the reason.
+    /// The kernel's result, or why there is none: >= 0 wins over a stop. -ECANCELED becomes the reason, and so
+    /// does -EINTR: the way in which a call ends that waits on a thread of the kernel and is cancelled there.
     [[nodiscard]] result<int> outcome() const noexcept {
         if (!started_) {
             return fail(ctx().stop_error());
@@ -38,7 +41,7 @@ protected:
         if (result_ >= 0) {
             return result_;
         }
-        if (result_ == -ECANCELED && ctx().stopped()) {
+        if ((result_ == -ECANCELED || result_ == -EINTR) && ctx().stopped()) {
             return fail(ctx().stop_error());
         }
         return fail(error::from_errno(-result_));

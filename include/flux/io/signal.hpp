@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: MIT
 // flux/io/signal.hpp - signals as something to await, through a signalfd.
 //
-// The signals of a set are blocked for the thread that makes it and for threads started later, so make it
-// before any. Deliberately not here: what a signal means (run.hpp).
+//   blocked signal -> pending in the kernel -> next() takes it;  without a next() it stays pending
+//
+// The signals of a set are blocked for the thread that makes it and for threads started later, so make it before
+// any: a thread that does not block a signal gets it as if there were no set. Programs that are started from here
+// inherit the mask; let them unblock. Deliberately not here: SIGINT and SIGTERM of a whole program (run.hpp), which
+// must work also while the loop is busy and so come through handlers.
 #pragma once
 
 #include <flux/io/io_state.hpp>
 #include <flux/io/unique_fd.hpp>
 
 #include <cerrno>
+#include <concepts>
 #include <span>
 
 #include <signal.h>
@@ -51,34 +56,48 @@ private:
 
 } // namespace detail
 
-/// Some signals that are taken by awaiting instead of by handlers.
+/// Some signals that are taken by awaiting instead of by handlers: `const int number = co_await signals.next();`.
 ///
-/// Threads  make it before other threads start; next() on one reactor at a time.
+/// Of one number at most one is pending at a time, as always with signals: it says "at least once since".
+/// Threads  make it before other threads start, and destroy it on the same thread; next() on any reactor.
 class signal_set {
 public:
     /// Blocks the signals and listens for them. Errors: throws flux::error.
-    explicit signal_set(std::span<const int> numbers) {
+    explicit signal_set(std::span<const int> numbers) { listen(numbers); }
+    /// The same for numbers that are written down: `signal_set signals(SIGHUP, SIGUSR1);`.
+    template <std::same_as<int>... More>
+    explicit signal_set(int first, More... more) {
+        const int numbers[] = {first, more...};
+        listen(numbers);
+    }
+    signal_set(const signal_set&) = delete;
+    signal_set& operator=(const signal_set&) = delete;
+    /// Restores the thread's mask; a signal that is still pending is delivered then.
+    ~signal_set() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+    /// The number of the next signal of the set.
+    /// Errors   the reason of the context if it is stopped meanwhile.
+    /// Cancel   no signal is lost: one that was taken is yielded, one that comes later is kept.
+    /// Overlap  any number; each signal goes to one of them.
+    [[nodiscard]] detail::signal_op next() noexcept { return detail::signal_op(fd_.get()); }
+
+private:
+    void listen(std::span<const int> numbers) {
         ::sigemptyset(&set_);
         for (const int number : numbers) {
-            ::sigaddset(&set_, number);
-        }
-        if (const int failed = ::pthread_sigmask(SIG_BLOCK, &set_, &before_); failed != 0) {
-            throw error::from_errno(failed).doing("pthread_sigmask");
+            if (::sigaddset(&set_, number) != 0) {
+                throw error::from_errno(errno).doing("signal_set");
+            }
         }
         fd_.reset(::signalfd(-1, &set_, SFD_CLOEXEC));
         if (!fd_) {
             throw error::from_errno(errno).doing("signalfd");
         }
+        if (const int failed = ::pthread_sigmask(SIG_BLOCK, &set_, &before_); failed != 0) {
+            throw error::from_errno(failed).doing("pthread_sigmask");
+        }
     }
-    signal_set(const signal_set&) = delete;
-    signal_set& operator=(const signal_set&) = delete;
-    /// Restores the calling thread's mask; a signal that is still pending is delivered then.
-    ~signal_set() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
 
-    /// The number of the next signal of the set. Cancel: at once; a signal that comes later is kept.
-    [[nodiscard]] detail::signal_op next() noexcept { return detail::signal_op(fd_.get()); }
-
-private:
     ::sigset_t set_{};
     ::sigset_t before_{};
     unique_fd fd_;
