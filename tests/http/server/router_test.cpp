@@ -13,6 +13,7 @@
 
 #include <http/server/memory_sink.hpp>
 #include <http/server/parsed_request.hpp>
+#include <support/counting_new.cpp> // in one source of the program: all of its tests can count then
 #include <support/counting_new.hpp>
 #include <support/manual_loop.hpp>
 
