@@ -388,6 +388,48 @@ TEST_CASE("an error of a child comes out of with_scope") {
     CHECK(loop.run(scenario()));
 }
 
+TEST_CASE("a body of with_scope does not wait for ever for a child that has failed") {
+    manual_loop loop;
+    async_event result;
+    auto body = [&](task_scope& scope) -> task<> {
+        scope.spawn(fail_after(1s, errc::limit)); // was to set it
+        co_await result.wait();
+    };
+    auto collecting = [&](task_scope& scope) -> task<> {
+        scope.spawn(fail_after(1s, errc::limit));
+        co_await sleep_for(2s); // with `collect` nobody is stopped
+    };
+    auto scenario = [&]() -> task<> {
+        auto r = co_await attempt(with_scope(body));
+        CHECK(r.error().is(errc::limit));
+        auto c = co_await attempt(with_scope(collecting, scope_policy::collect));
+        CHECK(c.error().is(errc::limit));
+        CHECK(loop.elapsed() == 3s);
+    };
+    CHECK(loop.run(scenario()));
+}
+
+TEST_CASE("a body of with_scope that stops its scope has ended well, also where it waits on") {
+    manual_loop loop;
+    std::string log;
+    auto body = [&](task_scope& scope) -> task<> {
+        scope.spawn(note_after(log, 'a', 1h));
+        co_await sleep_for(1s);
+        scope.stop();
+        co_await sleep_for(1h);
+        log += "not reached";
+    };
+    auto scenario = [&]() -> task<> {
+        auto r = co_await attempt(with_scope(body));
+        CHECK(r.has_value());
+        CHECK(log == "-");
+        CHECK(loop.elapsed() == 1s);
+        auto ctx = co_await this_context();
+        CHECK_FALSE(ctx.stopped());
+    };
+    CHECK(loop.run(scenario()));
+}
+
 TEST_CASE("with_scope in a context that is stopped ends its children and reports the reason") {
     manual_loop loop;
     std::string log;

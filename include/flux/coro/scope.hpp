@@ -11,6 +11,8 @@
 
 #include <concepts>
 #include <exception>
+#include <type_traits>
+#include <utility>
 
 namespace flux::inline FLUX_ABI {
 
@@ -110,6 +112,8 @@ child run_child_op(Op op) {
 class join_op;
 class join_state;
 class branch_group;
+template <class F>
+task<> with_scope_impl(F& f, scope_policy policy);
 
 } // namespace detail
 
@@ -165,7 +169,13 @@ private:
     friend class detail::child_promise;
     friend class detail::join_state;
     friend class detail::branch_group;
+    template <class F>
+    friend task<> detail::with_scope_impl(F& f, scope_policy policy);
 
+    // What ends because we stopped it did what it was told.
+    [[nodiscard]] bool obeyed_stop(const detail::outcome<void>& end) const noexcept {
+        return stopped_by_us_ && end.is_error(to_errc(node_.reason()));
+    }
     void adopt(detail::child&& frame) noexcept {
         ++live_;
         frame.release().start(*this, node_);
@@ -180,8 +190,7 @@ private:
         if (end.empty()) {
             return;
         }
-        // Children that end because we stopped them did what they were told.
-        if (stopped_by_us_ && end.is_error(to_errc(node_.reason()))) {
+        if (obeyed_stop(end)) {
             return;
         }
         if (!failed_) {
@@ -256,20 +265,56 @@ inline detail::join_op task_scope::join() noexcept { return detail::join_op(*thi
 
 namespace detail {
 
+template <operation Op>
+class under;
+
+template <class Op>
+class under_state {
+public:
+    under_state(under<Op>&& op, context_node&) : inner_(std::move(op.op_), *op.node_) {}
+
+    bool await_ready() noexcept { return inner_.await_ready(); }
+    template <class Promise>
+    auto await_suspend(std::coroutine_handle<Promise> waiter) noexcept {
+        return inner_.await_suspend(waiter);
+    }
+    auto take() { return inner_.take(); }
+
+private:
+    state_of<Op> inner_;
+};
+
+/// An operation that runs under a context which somebody else owns, instead of the ambient one.
+template <operation Op>
+class under {
+public:
+    using value_type = value_of<Op>;
+    using state_type = under_state<Op>;
+    under(context_node& node, Op&& op) : node_(&node), op_(std::move(op)) {}
+
+private:
+    friend class under_state<Op>;
+    context_node* node_;
+    Op op_;
+};
+
 template <class F>
 task<> with_scope_impl(F& f, scope_policy policy) {
     auto ctx = co_await this_context();
     task_scope scope(ctx, policy);
     outcome<void> body;
     try {
-        auto end = co_await attempt(f(scope));
+        auto op = f(scope);
+        auto end = co_await attempt(under<decltype(op)>(scope.ctx().node(), std::move(op)));
         if (!end) {
             body.set_error(std::move(end).error());
         }
     } catch (...) {
         body.set_current_exception();
     }
-    if (!body.empty()) {
+    if (scope.obeyed_stop(body)) {
+        body.clear();
+    } else if (!body.empty()) {
         scope.stop();
     }
     auto joined = co_await attempt(scope.join());
@@ -285,10 +330,14 @@ task<> with_scope_impl(F& f, scope_policy policy) {
 } // namespace detail
 
 /// Runs `f(task_scope&)`, which returns a task, and joins the scope before it returns: on success, on error
-/// and on cancellation. If the body fails, the children are stopped first and its error is the one reported.
+/// and on cancellation.
+///
+/// The body runs under the scope's context like a child: when a child fails or the scope is stopped, what the body
+/// waits for is stopped, too, so that it cannot wait for ever for somebody who has failed.
 /// Params   f  borrowed until the returned task ends: name the closure, then pass it.
+/// Errors   that of the body, for which the children are stopped first; else the first one of a child.
 template <class F>
-    requires std::invocable<F&, task_scope&>
+    requires operation<std::invoke_result_t<F&, task_scope&>>
 [[nodiscard]] task<> with_scope(F& f, scope_policy policy = scope_policy::first_error_cancels) {
     return detail::with_scope_impl(f, policy);
 }
