@@ -7,8 +7,10 @@
 
 The subject is the first C++ block of README.md, else examples/hello.cpp. Lines are those of the preprocessed text. CPU time
 is given as a multiple of that of a fixed program made of standard headers, measured in the same minutes: a slower or
-busier machine moves both. The caps are in seconds and are meant for any machine of today.
+busier machine moves both. The caps are in seconds and are meant for any machine of today. Instructions are what one
+request costs in user space, from octets in to octets out (bench/hello_instructions.cpp under valgrind).
 """
+import math
 import os
 import pathlib
 import re
@@ -20,6 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 RECORD = ROOT / "docs/cost.txt"
 COMPILER = os.environ.get("CXX", "g++")
 TOLERANCE = 1.10
+ATTEMPTS = 8
 CAPS = {"-O0": 4.0, "-O2": 8.0}
 REFERENCE = "\n".join(f"#include <{h}>" for h in (
     "algorithm", "array", "atomic", "charconv", "chrono", "coroutine", "exception", "memory", "optional", "span",
@@ -42,8 +45,8 @@ def subject():
     return hello.read_text() if hello.exists() else "#include <flux.hpp>\nint main() {}\n"
 
 
-def command(source, *flags):
-    return [COMPILER, "-std=c++20", "-I", ROOT / "single_include", *flags, source]
+def command(source, *flags, include="single_include"):
+    return [COMPILER, "-std=c++20", "-I", ROOT / include, *flags, source]
 
 
 def cpu_seconds(arguments):
@@ -54,7 +57,7 @@ def cpu_seconds(arguments):
     return usage.ru_utime + usage.ru_stime
 
 
-def measure(scratch):
+def measure(scratch, recorded):
     program, reference = scratch / "program.cpp", scratch / "reference.cpp"
     program.write_text(subject())
     reference.write_text(REFERENCE)
@@ -62,30 +65,56 @@ def measure(scratch):
     found = {"lines": float(text.count(b"\n"))}
     seconds = {}
     for level in CAPS:
-        pairs = [(cpu_seconds(command(program, level, "-c", "-o", os.devnull)),
-                  cpu_seconds(command(reference, level, "-c", "-o", os.devnull))) for _ in range(3)]
-        # The least of each is what disturbs least.
-        seconds[level] = min(p for p, _ in pairs)
-        found[f"time{level}"] = seconds[level] / min(r for _, r in pairs)
+        name = f"time{level}"
+        limit = recorded[name] * TOLERANCE if name in recorded else 0.0
+        reference_seconds = math.inf
+        seconds[level] = math.inf
+        # A disturbed measurement is only ever too high: the least of each counts, and a result that would fail is tried
+        # again before it is believed.
+        for attempt in range(ATTEMPTS):
+            seconds[level] = min(seconds[level], cpu_seconds(command(program, level, "-c", "-o", os.devnull)))
+            for _ in range(2):
+                reference_seconds = min(reference_seconds,
+                                        cpu_seconds(command(reference, level, "-c", "-o", os.devnull)))
+            found[name] = seconds[level] / reference_seconds
+            if attempt >= 2 and found[name] <= limit and seconds[level] <= CAPS[level]:
+                break
+    found["instructions"] = instructions(scratch)
     return found, seconds
 
 
+def instructions(scratch):
+    program = scratch / "hello_instructions"
+    subprocess.run([*command(ROOT / "bench/hello_instructions.cpp", "-O2", "-o", program, include="include"), "-luring"],
+                   check=True)
+    done = subprocess.run(["bash", ROOT / "tests/cost/instructions.sh", program, "1000000"], capture_output=True, text=True)
+    m = re.match(r"(\d+) user instructions", done.stdout)
+    if not m:
+        sys.exit(f"cost: tests/cost/instructions.sh: {done.stdout}{done.stderr}")
+    return float(m.group(1))
+
+
+def read_record():
+    if not RECORD.exists():
+        return {}
+    return {k: float(v) for k, v in (line.split() for line in RECORD.read_text().splitlines()
+                                     if line.strip() and not line.startswith("#"))}
+
+
 def main():
+    recorded = read_record()
     with tempfile.TemporaryDirectory() as scratch:
-        found, seconds = measure(pathlib.Path(scratch))
+        found, seconds = measure(pathlib.Path(scratch), recorded)
     for level, used in seconds.items():
         print(f"g++ {level}: {used:.2f} s CPU (cap {CAPS[level]:.0f} s)")
     if "--update" in sys.argv:
         RECORD.write_text("# What the program of README.md costs with g++; see tools/cost.py. lines: preprocessed, without\n"
                           "# blank ones. time: CPU time as a multiple of that of a fixed program of standard headers.\n"
+                          "# instructions: in user space, of one keep-alive request.\n"
                           + "".join(f"{name} {value:.2f}\n" for name, value in found.items()))
         return 0
     bad = [f"{level} takes {used:.2f} s, more than {CAPS[level]:.0f}"
            for level, used in seconds.items() if used > CAPS[level]]
-    recorded = {}
-    if RECORD.exists():
-        recorded = {k: float(v) for k, v in (line.split() for line in RECORD.read_text().splitlines()
-                                             if line.strip() and not line.startswith("#"))}
     for name, value in found.items():
         print(f"{name} {value:.2f}, recorded {recorded.get(name, 'nothing')}")
         if name not in recorded:
