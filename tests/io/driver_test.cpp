@@ -57,8 +57,8 @@ std::unique_ptr<detail::driver> open_driver(driver_kind kind, std::uint32_t coun
     }
     int failed = 0;
     auto driver = detail::uring_driver::open(count, size, failed);
-    REQUIRE(driver != nullptr);
-    return driver;
+    REQUIRE(failed == 0);
+    return std::unique_ptr<detail::driver>(driver.release());
 }
 
 /// Waits until `done`; the watchdog ends what never happens.

@@ -47,7 +47,7 @@ inline std::vector<flux::driver_kind> drivers() {
         return {flux::driver_kind::epoll};
     }
     int refused = 0;
-    if (flux::detail::uring_driver::open(8, 64, refused) == nullptr) {
+    if (const auto probe = flux::detail::uring_driver::open(8, 64, refused); !probe) {
         return {flux::driver_kind::epoll};
     }
     return {flux::driver_kind::uring, flux::driver_kind::epoll};
