@@ -90,7 +90,7 @@ public:
 private:
     std::string octets_;
     http::limits limits_;
-    std::vector<http::field_entry> entries_;
+    http::field_storage entries_;
     http::request_parser parser_{limits_, entries_};
 };
 

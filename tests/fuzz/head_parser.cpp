@@ -73,7 +73,7 @@ std::string outcome(Parser& parser, http::parse_state s, std::string_view all) {
 
 template <class Parser>
 void check(const http::limits& lim, fuzz::seeded_input in) {
-    std::vector<http::field_entry> storage;
+    http::field_storage storage;
     Parser parser(lim, storage);
     const fuzz::exact_copy whole(in.octets);
     const std::string expected = outcome(parser, parser.parse(whole.view()), whole.view());

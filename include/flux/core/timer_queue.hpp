@@ -6,12 +6,12 @@
 // replayed, and nobody starves. Deliberately not here: reading a clock (the reactor), lazy re-arming (context).
 #pragma once
 
+#include <flux/core/dynamic_array.hpp>
 #include <flux/core/time.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <utility>
-#include <vector>
 
 namespace flux::inline FLUX_ABI {
 
@@ -161,7 +161,7 @@ private:
         place(i, e);
     }
 
-    std::vector<entry> heap_;
+    detail::dynamic_array<entry> heap_;
     time_point floor_ = time_point::min(); // arm() takes nothing earlier; set while timers fire
     std::uint32_t next_order_ = 0;
 };

@@ -10,13 +10,13 @@
 // outlives its scheduler and refuses mail afterwards.
 #pragma once
 
+#include <flux/core/dynamic_array.hpp>
 #include <flux/coro/operation.hpp>
 
 #include <atomic>
 #include <memory>
 #include <mutex>
 #include <utility>
-#include <vector>
 
 namespace flux::inline FLUX_ABI {
 
@@ -113,13 +113,13 @@ private:
                 return *home;
             }
         }
-        std::erase_if(homes_, [](const auto& home) { return home->box->is_closed(); });
-        return *homes_.emplace_back(std::make_unique<registry>(box));
+        homes_.erase_if([](const auto& home) { return home->box->is_closed(); });
+        return *homes_.emplace_back(make_owner<registry>(box));
     }
 
     std::atomic<stop_reason> reason_{stop_reason::none}; // written once, under mutex_
     std::mutex mutex_;
-    std::vector<std::unique_ptr<registry>> homes_; // guarded by mutex_
+    dynamic_array<owner<registry>> homes_; // guarded by mutex_
 };
 
 } // namespace detail

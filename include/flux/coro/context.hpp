@@ -109,13 +109,15 @@ public:
 
     /// Sets the own limit. A timer that is armed for an earlier time is kept and looks again when it fires,
     /// so that moving a deadline forward for every request costs a store.
-    void limit(time_point at) {
+    /// Params  why  the reason that the stop will have.
+    void limit(time_point at, stop_reason why = stop_reason::timed_out) {
         own_deadline_ = at;
+        limit_reason_ = why;
         if (stopped() || at == no_deadline) {
             return; // a timer that is still armed finds nothing due, and lets go
         }
         if (at <= home_->now()) {
-            stop(stop_reason::timed_out);
+            stop(why);
         } else if (!timer::is_armed() || at < armed_for_) {
             armed_for_ = at;
             home_->arm(*this, at);
@@ -140,7 +142,7 @@ private:
     static void on_timer(timer& t) noexcept {
         auto& node = static_cast<context_node&>(t);
         if (node.own_deadline_ <= node.home_->now()) {
-            node.stop(stop_reason::timed_out);
+            node.stop(node.limit_reason_);
         } else if (node.own_deadline_ != no_deadline) {
             node.armed_for_ = node.own_deadline_;
             node.home_->arm(node, node.own_deadline_);
@@ -156,6 +158,7 @@ private:
     intrusive_list<stop_hook> hooks_;
     intrusive_list<context_node, child_tag> children_;
     stop_reason reason_ = stop_reason::none;
+    stop_reason limit_reason_ = stop_reason::timed_out;
 };
 
 } // namespace detail

@@ -9,6 +9,7 @@
 // call that runs (nothing can), more than one pool, parallel algorithms.
 #pragma once
 
+#include <flux/core/dynamic_array.hpp>
 #include <flux/coro/task.hpp>
 
 #include <algorithm>
@@ -20,7 +21,6 @@
 #include <thread>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #include <pthread.h>
 #include <signal.h>
@@ -87,7 +87,7 @@ private:
 
     // Waits for the calls that run. None is queued: whoever awaits one keeps the program alive.
     void end() noexcept {
-        std::vector<std::thread> threads;
+        dynamic_array<std::thread> threads;
         {
             const std::lock_guard lock(mutex_);
             ending_ = true;
@@ -144,7 +144,7 @@ private:
     std::mutex mutex_;
     std::condition_variable work_;
     intrusive_list<blocking_job> jobs_; // this and all below: guarded by mutex_
-    std::vector<std::thread> threads_;
+    dynamic_array<std::thread> threads_;
     std::size_t most_; // constant
     std::size_t queued_ = 0;
     std::size_t idle_ = 0; // threads that wait, also those that were notified and have not come yet

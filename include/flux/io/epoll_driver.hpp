@@ -7,6 +7,7 @@
 // be masked and would spin. Deliberately not here: speculative receives.
 #pragma once
 
+#include <flux/core/dynamic_array.hpp>
 #include <flux/io/driver.hpp>
 #include <flux/io/unique_fd.hpp>
 
@@ -16,7 +17,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <tuple>
-#include <vector>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -381,8 +381,8 @@ private:
     }
 
     unique_fd epoll_;
-    std::vector<entry> table_;
-    std::vector<std::uint32_t> free_;
+    dynamic_array<entry> table_;
+    dynamic_array<std::uint32_t> free_;
     buffer_pool pool_;
     io_op* pending_ = nullptr;
     io_op** pending_tail_ = &pending_;

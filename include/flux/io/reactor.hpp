@@ -8,6 +8,7 @@
 // wake-up is in flight. Deliberately not here: signals and exit status (run.hpp), several threads (workers.hpp).
 #pragma once
 
+#include <flux/core/dynamic_array.hpp>
 #include <flux/core/function.hpp>
 #include <flux/coro/scope.hpp>
 #include <flux/io/epoll_driver.hpp>
@@ -73,7 +74,7 @@ public:
 
 private:
     static void run_it(mail& m) noexcept {
-        const std::unique_ptr<posted> self(static_cast<posted*>(&m));
+        const detail::owner<posted> self(static_cast<posted*>(&m));
         self->f_();
     }
     static void drop_it(mail& m) noexcept { delete static_cast<posted*>(&m); }
@@ -129,7 +130,7 @@ public:
         {
             task_scope scope((context(root)), scope_policy::collect);
             root_ = &root;
-            scope.spawn(&capture<T>, std::move(main), &end);
+            scope.spawn_frame(capture(std::move(main), end));
             wake_op_.arm();
             turn_until([&scope] { return scope.size() == 0; });
             residents_.for_each([](detail::reactor_resident& r) { r.reactor_ends(); });
@@ -146,7 +147,7 @@ public:
     bool post(unique_function<void()> f) const { return post_to(*mailbox(), std::move(f)); }
     /// As post(), for those who hold only the mailbox; safe after the reactor ended.
     static bool post_to(detail::mailbox& to, unique_function<void()> f) {
-        auto node = std::make_unique<detail::posted>(std::move(f));
+        auto node = detail::make_owner<detail::posted>(std::move(f));
         if (!to.push(*node)) {
             return false;
         }
@@ -205,19 +206,20 @@ private:
     };
 
     template <class T>
-    static task<> capture(task<T> main, detail::outcome<T>* end) {
+    static detail::child capture(task<T> main, detail::outcome<T>& end) {
         try {
             auto r = co_await attempt(std::move(main));
             if (!r) {
-                end->set_error(std::move(r).error());
+                end.set_error(std::move(r).error());
             } else if constexpr (std::is_void_v<T>) {
-                end->set_value();
+                end.set_value();
             } else {
-                end->set_value(*std::move(r));
+                end.set_value(*std::move(r));
             }
         } catch (...) {
-            end->set_current_exception();
+            end.set_current_exception();
         }
+        co_return result<void>();
     }
 
     template <class Done>
@@ -274,7 +276,7 @@ private:
         }
         return o;
     }
-    void open_driver() {
+    [[gnu::cold]] void open_driver() {
         driver_kind wanted = options_.driver;
         if (wanted == driver_kind::automatic) {
             const char* forced = std::getenv("FLUX_DRIVER");
@@ -299,7 +301,7 @@ private:
             }
             choice_.refused = failed;
         }
-        auto epoll = std::make_unique<detail::epoll_driver>(options_.buffer_count, options_.buffer_size);
+        auto epoll = detail::make_owner<detail::epoll_driver>(options_.buffer_count, options_.buffer_size);
         if (!epoll->is_open()) {
             throw error::from_errno(errno).doing("epoll_create1");
         }
@@ -311,7 +313,7 @@ private:
 
     reactor_options options_;
     driver_choice choice_;
-    std::unique_ptr<detail::driver> driver_;
+    detail::owner<detail::driver> driver_;
     detail::context_node* root_ = nullptr;
     wake_up wake_op_;
     intrusive_list<detail::reactor_resident> residents_;

@@ -11,6 +11,7 @@
 // measured as no gain or a loss for small messages).
 #pragma once
 
+#include <flux/core/dynamic_array.hpp>
 #include <flux/io/driver.hpp>
 
 #include <algorithm>
@@ -19,7 +20,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <tuple>
 
 #include <liburing.h>
@@ -31,9 +31,9 @@ namespace flux::inline FLUX_ABI::detail {
 class uring_driver final : public driver, private buffer_pool::sink {
 public:
     /// nullptr and an errno if this kernel or sandbox does not offer what is needed.
-    [[nodiscard]] static std::unique_ptr<uring_driver> open(std::uint32_t buffer_count, std::uint32_t buffer_size,
+    [[nodiscard]] static owner<uring_driver> open(std::uint32_t buffer_count, std::uint32_t buffer_size,
                                                             int& error_number) {
-        std::unique_ptr<uring_driver> driver(new uring_driver(buffer_count, buffer_size));
+        owner<uring_driver> driver(new uring_driver(buffer_count, buffer_size));
         error_number = driver->set_up(buffer_count);
         if (error_number != 0) {
             driver.reset();
@@ -89,7 +89,7 @@ private:
 
     uring_driver(std::uint32_t buffer_count, std::uint32_t buffer_size) : pool_(buffer_count, buffer_size, *this) {}
 
-    [[nodiscard]] int set_up(std::uint32_t buffer_count) noexcept {
+    [[nodiscard, gnu::cold]] int set_up(std::uint32_t buffer_count) noexcept {
         ::io_uring_params params{};
         params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL |
                        IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
@@ -112,7 +112,7 @@ private:
         return count;
     }
 
-    [[nodiscard]] int set_up_buffers(std::uint32_t count) noexcept {
+    [[nodiscard, gnu::cold]] int set_up_buffers(std::uint32_t count) noexcept {
         void* memory = ::mmap(nullptr, count * sizeof(::io_uring_buf), PROT_READ | PROT_WRITE,
                               MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (memory == MAP_FAILED) {

@@ -5,6 +5,7 @@
 // worker needs no thread at all. Deliberately not here: moving work between reactors.
 #pragma once
 
+#include <flux/core/dynamic_array.hpp>
 #include <flux/io/run.hpp>
 
 #include <cerrno>
@@ -17,7 +18,6 @@
 #include <thread>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #include <sched.h>
 
@@ -151,7 +151,7 @@ void run_workers(unsigned n, F&& f, workers_options options = workers_options())
     if (options.handle_signals) {
         signals.emplace(team.stops());
     }
-    std::vector<std::thread> threads;
+    detail::dynamic_array<std::thread> threads;
     threads.reserve(n - 1);
     try {
         for (unsigned i = 1; i < n; ++i) {

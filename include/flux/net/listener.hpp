@@ -7,12 +7,12 @@
 // backs off), limits on connections.
 #pragma once
 
+#include <flux/core/dynamic_array.hpp>
 #include <flux/io/reactor.hpp>
 #include <flux/net/socket_stream.hpp>
 
 #include <cstddef>
 #include <tuple>
-#include <vector>
 
 namespace flux::inline FLUX_ABI {
 
@@ -127,7 +127,7 @@ private:
             return;
         }
         if (next_ >= queue_limit) { // a queue that is never empty is cut here
-            queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(next_));
+            queue_.erase_front(next_);
             next_ = 0;
         }
         queue_.push_back(accepted.get());
@@ -159,7 +159,7 @@ private:
 
     reactor* home_;
     unique_fd fd_;
-    std::vector<int> queue_; // [next_, size) wait to be taken
+    dynamic_array<int> queue_; // [next_, size) wait to be taken
     std::size_t next_ = 0;
     acceptor* waiter_ = nullptr;
     int failed_ = 0;
@@ -320,7 +320,7 @@ public:
     }
 
 private:
-    [[nodiscard]] static result<unique_fd> open_one(const endpoint& where, const listen_options& options) {
+    [[nodiscard, gnu::cold]] static result<unique_fd> open_one(const endpoint& where, const listen_options& options) {
         auto socket = detail::open_socket(where, SOCK_STREAM);
         if (!socket) {
             return socket;

@@ -46,7 +46,7 @@ namespace detail {
     return {};
 }
 
-[[nodiscard]] inline result<void> bind_socket(int fd, const endpoint& where) {
+[[nodiscard, gnu::cold]] inline result<void> bind_socket(int fd, const endpoint& where) {
     ::sockaddr_storage address{};
     const ::socklen_t size = where.to_sockaddr(address);
     if (::bind(fd, reinterpret_cast<const ::sockaddr*>(&address), size) != 0) {
@@ -65,7 +65,7 @@ namespace detail {
 }
 
 /// Removes a socket file that nobody listens on any more. A file that is no socket is left alone.
-inline void remove_stale_socket_file(const endpoint& where) {
+[[gnu::cold]] inline void remove_stale_socket_file(const endpoint& where) {
     if (where.family() != address_family::local || where.is_abstract()) {
         return;
     }

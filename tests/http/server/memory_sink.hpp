@@ -23,7 +23,7 @@ public:
         return {};
     }
     [[nodiscard]] bool begun() const noexcept override { return !text_.empty(); }
-    [[nodiscard]] flux::task<> inform(flux::http::status, const flux::http::fields&) override { co_return; }
+    [[nodiscard]] flux::result<void> inform(flux::http::status, const flux::http::fields&) override { return {}; }
     [[nodiscard]] flux::task<> write(std::string_view octets) override {
         text_ += octets;
         co_return;

@@ -35,7 +35,7 @@ public:
     template <class... M>
     explicit layered(any_handler h, M&&... m) : handler_(std::move(h)) {
         (layers_.push_back(http::detail::make_layer(std::forward<M>(m))), ...);
-        std::vector<http::detail::layer*> borrowed;
+        flux::detail::dynamic_array<http::detail::layer*> borrowed;
         for (const auto& l : layers_) {
             borrowed.push_back(l.get());
         }
@@ -46,7 +46,7 @@ public:
 
 private:
     any_handler handler_;
-    std::vector<std::unique_ptr<http::detail::layer>> layers_;
+    flux::detail::dynamic_array<flux::detail::owner<http::detail::layer>> layers_;
     http::detail::layered_handler calls_;
 };
 

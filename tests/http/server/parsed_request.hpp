@@ -40,7 +40,7 @@ public:
 private:
     std::string octets_;
     flux::http::limits limits_;
-    std::vector<flux::http::field_entry> entries_;
+    flux::http::field_storage entries_;
     flux::http::request_parser parser_{limits_, entries_};
     flux::http::request request_;
 };

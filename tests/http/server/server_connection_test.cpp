@@ -218,6 +218,20 @@ TEST_CASE("Expect: 100-continue is answered when the body is read, and not in 1.
     CHECK(codes(serve(app, "GET / HTTP/1.1\r\nHost: a\r\nExpect: magic\r\n\r\n").octets) == std::vector<int>{417});
 }
 
+TEST_CASE("an interim response goes out before the answer, and not to HTTP/1.0 [RFC 9110 15.2]") {
+    http::router app;
+    app.get("/", [](http::request&, http::responder& out) -> task<> {
+        http::fields hints;
+        hints.add("link", "</a.css>; rel=preload");
+        co_await out.inform(http::status::early_hints, hints);
+        co_await out.write("x");
+        auto late = co_await attempt(out.inform(http::status::early_hints, hints));
+        CHECK_FALSE(late);
+    });
+    CHECK(codes(serve(app, get("/")).octets) == std::vector<int>{103, 200});
+    CHECK(codes(serve(app, "GET / HTTP/1.0\r\n\r\n").octets) == std::vector<int>{200});
+}
+
 TEST_CASE("a body that nobody read is dropped up to a limit, then the connection closes") {
     const http::router app = make_app();
     const auto post = [](std::size_t n) {

@@ -360,7 +360,7 @@ private:
 
     bool requests_;
     http::method asked_;
-    std::vector<http::field_entry> storage_;
+    http::field_storage storage_;
     http::request_parser request_;
     http::response_parser response_;
     http::chunked_decoder decoder_;

@@ -15,7 +15,7 @@ TEST_SUITE("http/wire/field_section") {
     TEST_CASE("a section may start anywhere, and what comes before counts for the limit of a head") {
         http::limits lim;
         lim.head_octets = 15;
-        std::vector<http::field_entry> lines;
+        http::field_storage lines;
         field_section section(lim, field_section::kind::head);
         section.begin(5);
         const std::string fits = "12345A: bcd\r\n\r\n";
@@ -32,7 +32,7 @@ TEST_SUITE("http/wire/field_section") {
     TEST_CASE("a trailer section has limits of its own") {
         http::limits lim;
         lim.trailer_octets = 10;
-        std::vector<http::field_entry> lines;
+        http::field_storage lines;
         field_section section(lim, field_section::kind::trailers);
         section.begin(0);
         const std::string over = "A: bcdefgh\r\n\r\n";
@@ -43,7 +43,7 @@ TEST_SUITE("http/wire/field_section") {
         const http::limits lim;
         const std::string text = "Host: a\r\nX: 1\r\nTE: b\r\nhost: c\r\nx: 2\r\n\r\n";
         for (std::size_t cut = 0; cut < text.size(); ++cut) {
-            std::vector<http::field_entry> lines;
+            http::field_storage lines;
             field_section section(lim, field_section::kind::head);
             section.begin(0);
             static_cast<void>(section.parse(text.data(), cut, lines));
@@ -58,7 +58,7 @@ TEST_SUITE("http/wire/field_section") {
         http::limits lim;
         lim.field_line_octets = 60'000;
         const std::string text = "X: " + std::string(50'000, 'v') + "\r\nA" + std::string(9'000, 'n') + ": v\r\n\r\n";
-        std::vector<http::field_entry> lines;
+        http::field_storage lines;
         field_section section(lim, field_section::kind::head);
         section.begin(0);
         for (std::size_t n = 0; n < text.size(); ++n) {

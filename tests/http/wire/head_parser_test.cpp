@@ -25,7 +25,7 @@ const std::string answer = "HTTP/1.1 404 Not Found\r\nServer: flux\r\nContent-Le
 TEST_SUITE("http/wire/head_parser") {
     TEST_CASE("a request head is views into the octets that were parsed") {
         const http::limits lim;
-        std::vector<http::field_entry> storage;
+        http::field_storage storage;
         http::request_parser parser(lim, storage);
         REQUIRE(parser.parse(hello) == parse_state::done);
         CHECK(parser.consumed() == hello.size());
@@ -46,7 +46,7 @@ TEST_SUITE("http/wire/head_parser") {
     }
     TEST_CASE("the octets may move between pieces and after the end") {
         const http::limits lim;
-        std::vector<http::field_entry> storage;
+        http::field_storage storage;
         http::request_parser parser(lim, storage);
         for (std::size_t n = 0; n < hello.size(); ++n) {
             const std::string somewhere_else(hello, 0, n);
@@ -60,7 +60,7 @@ TEST_SUITE("http/wire/head_parser") {
     }
     TEST_CASE("after done or failed, parse() does nothing more until reset()") {
         const http::limits lim;
-        std::vector<http::field_entry> storage;
+        http::field_storage storage;
         http::request_parser parser(lim, storage);
         REQUIRE(parser.parse("GET / HTTP/1.1\r\nHost : a") == parse_state::failed);
         CHECK(parser.error().code == http::errc::space_before_colon);
@@ -75,7 +75,7 @@ TEST_SUITE("http/wire/head_parser") {
     }
     TEST_CASE("an end of the stream is clean only before the first octet of a request line") {
         const http::limits lim;
-        std::vector<http::field_entry> storage;
+        http::field_storage storage;
         http::request_parser parser(lim, storage);
         CHECK(parser.untouched());
         CHECK(parser.parse("") == parse_state::need_more);
@@ -89,7 +89,7 @@ TEST_SUITE("http/wire/head_parser") {
     }
     TEST_CASE("a warm parser does not allocate") {
         const http::limits lim;
-        std::vector<http::field_entry> storage;
+        http::field_storage storage;
         storage.reserve(8);
         http::request_parser requests(lim, storage);
         http::response_parser responses(lim, storage);
@@ -107,7 +107,7 @@ TEST_SUITE("http/wire/head_parser") {
     }
     TEST_CASE("a response head is views into the octets that were parsed") {
         const http::limits lim;
-        std::vector<http::field_entry> storage;
+        http::field_storage storage;
         http::response_parser parser(lim, storage);
         CHECK(parser.untouched());
         REQUIRE(parser.parse(answer) == parse_state::done);
@@ -121,7 +121,7 @@ TEST_SUITE("http/wire/head_parser") {
     }
     TEST_CASE("a parser may be used for a pipelined request at another place of the buffer") {
         const http::limits lim;
-        std::vector<http::field_entry> storage;
+        http::field_storage storage;
         http::request_parser parser(lim, storage);
         const std::string two = hello + "DELETE /b HTTP/1.1\r\nHost: b\r\n\r\n";
         REQUIRE(parser.parse(two) == parse_state::done);

@@ -125,7 +125,7 @@ TEST_SUITE("http/wire/head_writer") {
     }
     TEST_CASE("what is written is parsed again, for every registered status and method") {
         const http::limits lim;
-        std::vector<http::field_entry> storage;
+        http::field_storage storage;
         http::response_parser responses(lim, storage);
         http::fields f;
         f.add("A", "").add(field::etag, "\"x\"");

@@ -13,7 +13,7 @@ namespace {
 
 http::message_error error_of(const std::string& octets) {
     const http::limits lim;
-    std::vector<http::field_entry> storage;
+    http::field_storage storage;
     http::request_parser parser(lim, storage);
     static_cast<void>(parser.parse(octets));
     return parser.error();
@@ -27,7 +27,7 @@ TEST_SUITE("http/wire/request_parser") {
         // never before it, because everything before it was fine.
         const std::string good = "GET /a?b HTTP/1.1\r\nHost: example.com:80\r\nX-Y: z\r\n\r\n";
         const http::limits lim;
-        std::vector<http::field_entry> storage;
+        http::field_storage storage;
         http::request_parser parser(lim, storage);
         unsigned early = 0;
         for (std::size_t at = 0; at < good.size(); ++at) {
@@ -55,7 +55,7 @@ TEST_SUITE("http/wire/request_parser") {
     }
     TEST_CASE("a head without end costs no more than its limit") {
         const http::limits lim;
-        std::vector<http::field_entry> storage;
+        http::field_storage storage;
         http::request_parser parser(lim, storage);
         const std::string start = "GET / HTTP/1.1\r\nHost: a\r\n";
         std::string endless = start;
@@ -71,7 +71,7 @@ TEST_SUITE("http/wire/request_parser") {
                                        "Sec-WebSocket-Extensions", "Strict-Transport-Security"}) {
             const std::string octets = "GET / HTTP/1.1\r\nHost: a\r\n" + name + ":b\r\n\r\n";
             const http::limits lim;
-            std::vector<http::field_entry> storage;
+            http::field_storage storage;
             http::request_parser parser(lim, storage);
             REQUIRE(parser.parse(octets) == parse_state::done);
             CHECK(parser.head(octets).fields[1].id == http::to_field(name));

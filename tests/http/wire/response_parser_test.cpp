@@ -12,7 +12,7 @@ using http::parse_state;
 TEST_SUITE("http/wire/response_parser") {
     TEST_CASE("every status from 100 to 999 is taken, and no other [RFC 9110 15]") {
         const http::limits lim;
-        std::vector<http::field_entry> storage;
+        http::field_storage storage;
         http::response_parser parser(lim, storage);
         for (int n = 0; n < 1000; ++n) {
             std::string digits = std::to_string(n);
@@ -28,7 +28,7 @@ TEST_SUITE("http/wire/response_parser") {
     }
     TEST_CASE("a head that never ends is refused at its limit") {
         const http::limits lim;
-        std::vector<http::field_entry> storage;
+        http::field_storage storage;
         http::response_parser parser(lim, storage);
         std::string endless = "HTTP/1.1 200 OK\r\n";
         while (endless.size() < 100'000) {

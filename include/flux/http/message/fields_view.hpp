@@ -6,6 +6,7 @@
 // Offsets instead of pointers: the buffer may move, and a view over the new place costs nothing to make.
 #pragma once
 
+#include <flux/core/dynamic_array.hpp>
 #include <flux/http/message/field_list.hpp>
 #include <flux/http/message/field_name.hpp>
 
@@ -26,6 +27,9 @@ struct field_entry {
     std::uint16_t name_size = 0;
     field id = field::other;
 };
+
+/// Where a parser puts the entries of a head. Keeps its memory when it is cleared.
+using field_storage = flux::detail::dynamic_array<field_entry>;
 
 /// One field line. The views live as long as the buffer of the message.
 struct field_view {

@@ -6,6 +6,7 @@
 // Deliberately not here: how a request is read (server/), requests that are sent (client/).
 #pragma once
 
+#include <flux/core/dynamic_array.hpp>
 #include <flux/core/time.hpp>
 #include <flux/http/message/body.hpp>
 #include <flux/http/message/head.hpp>
@@ -14,11 +15,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace flux::inline FLUX_ABI::http {
 
@@ -57,7 +56,7 @@ private:
         const void* tag;
         void* object;
     };
-    std::vector<entry> entries_;
+    flux::detail::dynamic_array<entry> entries_;
 };
 
 /// One path parameter. The name belongs to the route; the value is decoded if it had to be.
@@ -195,7 +194,7 @@ public:
         }
         const bool decode = raw.find('%') != std::string_view::npos;
         if (decode) {
-            decoded_.push_back(std::make_unique<std::string>(percent_decode(raw)));
+            decoded_.push_back(flux::detail::make_owner<std::string>(percent_decode(raw)));
             raw = *decoded_.back();
         }
         params_[param_count_++] = {name, raw, decode};
@@ -212,7 +211,7 @@ private:
     remote_source* remote_ = nullptr;
     responder* streams_to_ = nullptr;
     bool streamed_ = false;
-    std::vector<std::unique_ptr<std::string>> decoded_; // parameters that were percent-encoded
+    flux::detail::dynamic_array<flux::detail::owner<std::string>> decoded_; // parameters that were percent-encoded
 };
 
 } // namespace flux::inline FLUX_ABI::http

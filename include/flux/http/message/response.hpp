@@ -5,13 +5,13 @@
 // set. Deliberately not here: framing and connection fields (the writer's), reading responses (client/).
 #pragma once
 
+#include <flux/core/dynamic_array.hpp>
 #include <flux/core/function.hpp>
 #include <flux/http/message/body.hpp>
 #include <flux/http/message/fields.hpp>
 #include <flux/http/message/status.hpp>
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -89,7 +89,7 @@ public:
     }
     /// Sets a body that is produced while it is sent: chunked, or with Content-Length if `length` is given.
     response& stream(body_producer producer, std::optional<std::uint64_t> length = {}) & {
-        streamed_ = std::make_unique<streamed>(std::move(producer), length);
+        streamed_ = flux::detail::make_owner<streamed>(std::move(producer), length);
         kind_ = kind::streamed;
         return *this;
     }
@@ -125,7 +125,7 @@ private:
     http::fields fields_;
     std::string owned_;
     std::string_view literal_;
-    std::unique_ptr<streamed> streamed_;
+    flux::detail::owner<streamed> streamed_;
     status status_ = status::ok;
     kind kind_ = kind::none;
 };

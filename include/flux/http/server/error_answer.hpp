@@ -15,7 +15,7 @@ namespace flux::inline FLUX_ABI::http {
 namespace detail {
 
 /// A short answer in plain text: the status and its reason.
-[[nodiscard]] inline response plain_answer(status code) {
+[[nodiscard, gnu::cold]] inline response plain_answer(status code) {
     std::string text = std::to_string(to_number(code));
     text += ' ';
     text += reason_phrase(code);
@@ -34,7 +34,7 @@ namespace detail {
 } // namespace detail
 
 /// The status that answers an error from elsewhere than the request itself.
-[[nodiscard]] inline status status_of(const error& e) noexcept {
+[[nodiscard, gnu::cold]] inline status status_of(const error& e) noexcept {
     if (e.is(flux::errc::limit)) {
         return status::content_too_large;
     }

@@ -21,7 +21,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace flux::inline FLUX_ABI::http::detail {
 
@@ -111,7 +110,7 @@ struct exchange {
         in_head = false;
     }
 
-    std::vector<field_entry> entries;
+    field_storage entries;
     request_parser parser;
     request_input input;
     byte_buffer out;  ///< answers that were not sent yet

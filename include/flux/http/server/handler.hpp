@@ -188,7 +188,10 @@ template <class F>
     }
 }
 
-[[nodiscard]] inline task<response> ready_answer(status code) { co_return response(code); }
+template <class Status>
+[[nodiscard]] task<response> ready_answer(Status code) {
+    co_return response(code);
+}
 
 // Calls a handler that answers by itself; `refused` where a path argument cannot be read.
 template <class F, class Refused>
@@ -315,14 +318,17 @@ public:
     /// Answers when the task ends. For kind() async, and with one more frame for sync. A streaming handler
     /// writes to `req.streams_to()`, which must be set, and what the task then yields is only for layers to see.
     /// Params  req  borrowed until the task ends.
-    [[nodiscard]] task<response> call(request& req) const {
+    template <class Response = response>
+    [[nodiscard]] task<Response> call(request& req) const {
         switch (kind()) {
-        case handler_kind::async: return operations_->call(storage_.octets, req);
-        case handler_kind::sync: return call_sync_later(*this, req);
+        case handler_kind::async: return call_async(req);
+        case handler_kind::sync: return call_sync_later<Response>(*this, req);
         case handler_kind::streaming: break;
         }
-        return stream_later(*this, req);
+        return stream_later<Response>(*this, req);
     }
+    /// Answers when the task ends. Only for kind() async.
+    [[nodiscard]] task<response> call_async(request& req) const { return operations_->call(storage_.octets, req); }
     /// Writes the answer to `out`. Only for kind() streaming. Params: borrowed until the task ends.
     [[nodiscard]] task<> call_streaming(request& req, responder& out) const {
         return operations_->call_streaming(storage_.octets, req, out);
@@ -334,8 +340,12 @@ private:
             flux::detail::throw_error(error(flux::errc::invalid_argument).doing("handler that is a null pointer"));
         }
     }
-    static task<response> call_sync_later(const any_handler& self, request& req) { co_return self.call_sync(req); }
-    static task<response> stream_later(const any_handler& self, request& req) {
+    template <class Response>
+    static task<Response> call_sync_later(const any_handler& self, request& req) {
+        co_return self.call_sync(req);
+    }
+    template <class Response>
+    static task<Response> stream_later(const any_handler& self, request& req) {
         responder* out = req.streams_to();
         FLUX_ASSERT(out != nullptr, "a streaming handler was called without a responder");
         auto end = co_await attempt(self.call_streaming(req, *out));

@@ -12,6 +12,7 @@
 // Deliberately not here: which layers a route has (router.hpp).
 #pragma once
 
+#include <flux/core/dynamic_array.hpp>
 #include <flux/coro/with.hpp>
 #include <flux/http/server/error_answer.hpp>
 #include <flux/http/server/handler.hpp>
@@ -22,12 +23,10 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string_view>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 namespace flux::inline FLUX_ABI::http {
 
@@ -35,16 +34,23 @@ class next;
 
 namespace detail {
 
+class layer;
+class layered_handler;
+
+// Puts layers around a handler. Named only where a layer is made: a program without layers does not compile it.
+template <class Next>
+void wrap_in_layers(layered_handler& to, const any_handler& handler, const flux::detail::dynamic_array<layer*>& layers);
+
 class layer {
 public:
-    layer() noexcept = default;
+    using wrapper = void (*)(layered_handler&, const any_handler&, const flux::detail::dynamic_array<layer*>&);
+    explicit layer(wrapper w) noexcept : wrap(w) {}
     layer(const layer&) = delete;
     layer& operator=(const layer&) = delete;
     virtual ~layer() = default;
     [[nodiscard]] virtual task<response> call(request& req, next& inner) = 0;
+    const wrapper wrap;
 };
-
-class layered_handler;
 
 } // namespace detail
 
@@ -59,12 +65,15 @@ public:
     next& operator=(const next&) = delete;
 
     /// Params  req  borrowed until the task ends.
-    [[nodiscard]] task<response> operator()(request& req) const {
+    template <class Response = response>
+    [[nodiscard]] task<Response> operator()(request& req) const {
         return layer_ != nullptr ? layer_->call(req, *rest_) : handler_->call(req);
     }
 
 private:
-    friend class detail::layered_handler;
+    template <class Next>
+    friend void detail::wrap_in_layers(detail::layered_handler&, const any_handler&,
+                                       const flux::detail::dynamic_array<detail::layer*>&);
     explicit next(const any_handler& handler) noexcept : handler_(&handler) {}
     next(detail::layer& outer, next& rest) noexcept : layer_(&outer), rest_(&rest) {}
 
@@ -83,7 +92,7 @@ namespace detail {
 template <class M>
 class layer_of final : public layer {
 public:
-    explicit layer_of(M m) : middleware_(std::move(m)) {}
+    explicit layer_of(M m) : layer(&wrap_in_layers<next>), middleware_(std::move(m)) {}
     [[nodiscard]] task<response> call(request& req, next& inner) override { return middleware_(req, inner); }
 
 private:
@@ -91,21 +100,22 @@ private:
 };
 
 template <class M>
-[[nodiscard]] std::unique_ptr<layer> make_layer(M&& m) {
+[[nodiscard]] flux::detail::owner<layer> make_layer(M&& m) {
     using D = std::decay_t<M>;
     static_assert(std::invocable<D&, request&, next&>,
                   "This is no middleware: a layer is called with (request&, next&), and calls next(request) for the "
                   "answer of what is inside.");
     static_assert(!std::invocable<D&, request&, next&> || middleware<D>, "A layer returns task<response>.");
     if constexpr (middleware<D>) {
-        return std::make_unique<layer_of<D>>(std::forward<M>(m));
+        return flux::detail::make_owner<layer_of<D>>(std::forward<M>(m));
     } else {
-        return nullptr;
+        return flux::detail::owner<layer>();
     }
 }
 
 /// Sends a response by a responder whose head is not out yet.
-inline task<> send_response(responder& out, response& answer) {
+template <class Response>
+task<> send_response(responder& out, Response& answer) {
     class sink final : public body_sink {
     public:
         explicit sink(responder& r) noexcept : out_(&r) {}
@@ -152,7 +162,8 @@ private:
     request* req_;
 };
 
-inline task<> run_streaming(const next& outermost, request& req, responder& out) {
+template <class Next>
+task<> run_streaming(const Next& outermost, request& req, responder& out) {
     const streaming_scope scope(req, out);
     auto answer = co_await attempt(outermost(req));
     if (!answer) {
@@ -175,34 +186,42 @@ public:
     layered_handler& operator=(const layered_handler&) = delete;
 
     /// Params  handler, layers  borrowed; the outermost layer first.
-    void set(const any_handler& handler, const std::vector<layer*>& layers) {
+    void set(const any_handler& handler, const flux::detail::dynamic_array<layer*>& layers) {
         calls_.clear();
         outer_ = any_handler();
         effective_ = &handler;
         if (layers.empty()) {
             return;
         }
-        calls_.reserve(layers.size() + 1); // the calls know each other's addresses
-        calls_.push_back(next(handler));
-        for (auto outer = layers.rbegin(); outer != layers.rend(); ++outer) {
-            calls_.push_back(next(**outer, calls_.back()));
-        }
-        if (handler.kind() == handler_kind::streaming) {
-            outer_ = any_handler([outermost = &calls_.back()](request& req, responder& out) -> task<> {
-                return run_streaming(*outermost, req, out);
-            });
-        } else {
-            outer_ = any_handler([outermost = &calls_.back()](request& req) { return (*outermost)(req); });
-        }
+        layers.front()->wrap(*this, handler, layers);
         effective_ = &outer_;
     }
     [[nodiscard]] const any_handler& get() const noexcept { return *effective_; }
 
 private:
-    std::vector<next> calls_; // the innermost first
+    template <class Next>
+    friend void wrap_in_layers(layered_handler&, const any_handler&, const flux::detail::dynamic_array<layer*>&);
+    flux::detail::dynamic_array<next> calls_; // the innermost first
     any_handler outer_;       // empty without layers
     const any_handler* effective_ = nullptr;
 };
+
+template <class Next>
+void wrap_in_layers(layered_handler& to, const any_handler& handler, const flux::detail::dynamic_array<layer*>& layers) {
+    auto& calls = to.calls_;
+    calls.reserve(layers.size() + 1); // the calls know each other's addresses
+    calls.push_back(Next(handler));
+    for (std::size_t i = layers.size(); i-- > 0;) {
+        calls.push_back(Next(*layers[i], calls.back()));
+    }
+    if (handler.kind() == handler_kind::streaming) {
+        to.outer_ = any_handler([outermost = &calls.back()](request& req, responder& out) -> task<> {
+            return run_streaming(*outermost, req, out);
+        });
+    } else {
+        to.outer_ = any_handler([outermost = &calls.back()](request& req) { return (*outermost)(req); });
+    }
+}
 
 } // namespace detail
 
@@ -226,7 +245,8 @@ public:
     request_id& operator=(request_id&&) = delete;
     ~request_id() = default;
 
-    [[nodiscard]] task<response> operator()(request& req, next& inner) {
+    template <std::same_as<next> Next> // a template, so that only those who use the layer compile the coroutine
+    [[nodiscard]] task<response> operator()(request& req, Next& inner) {
         made_id made;
         const std::string_view given = req.header(name);
         const std::string_view id = is_valid(given) ? given : make(made);
@@ -297,7 +317,8 @@ public:
     explicit timeout(std::chrono::duration<Rep, Period> limit) noexcept
         : limit_(deadline_after(time_point(), limit) - time_point()) {}
 
-    [[nodiscard]] task<response> operator()(request& req, next& inner) const {
+    template <std::same_as<next> Next>
+    [[nodiscard]] task<response> operator()(request& req, Next& inner) const {
         const auto outside = co_await this_context();
         const auto limit = co_await within(limit_);
         auto answer = co_await attempt(inner(req));

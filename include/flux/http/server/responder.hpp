@@ -18,8 +18,8 @@ public:
     /// Puts the head on its way. Called once, before the first write().
     [[nodiscard]] virtual result<void> begin(status code, const fields& head, std::optional<std::uint64_t> length) = 0;
     [[nodiscard]] virtual bool begun() const noexcept = 0;
-    /// Sends an interim response (1xx) at once. Nothing is sent to an HTTP/1.0 client.
-    [[nodiscard]] virtual task<> inform(status code, const fields& head) = 0;
+    /// Puts an interim response (1xx) on its way; flush() sends it. Nothing is said to an HTTP/1.0 client.
+    [[nodiscard]] virtual result<void> inform(status code, const fields& head) = 0;
 
 protected:
     ~response_sink() = default;
@@ -84,7 +84,13 @@ public:
         return sink_->flush();
     }
     /// Sends an interim response such as 103 Early Hints. Params: code  100 to 199, not 101.
-    [[nodiscard]] task<> inform(status code, const fields& head) { return sink_->inform(code, head); }
+    template <class Fields = fields>
+    [[nodiscard]] task<> inform(status code, const Fields& head) {
+        if (auto said = sink_->inform(code, head); !said) {
+            return failed<Fields>(std::move(said).error());
+        }
+        return sink_->flush();
+    }
     /// Adds a trailer; see body_writer::add_trailer.
     [[nodiscard]] result<void> add_trailer(std::string_view name, std::string_view value) {
         return sink_->add_trailer(name, value);

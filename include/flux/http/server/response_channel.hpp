@@ -71,22 +71,18 @@ public:
     /// The connection ends with this answer, which says so unless its head is out.
     void close_after() noexcept { terms_.keep_alive = false; }
 
-    [[nodiscard]] task<> inform(status code, const fields& head) override {
+    [[nodiscard]] result<void> inform(status code, const fields& head) override {
         if (begun_ || !is_informational(code) || code == status::switching_protocols) {
-            co_await fail(error(flux::errc::invalid_argument).doing("interim response"));
-        }
-        if (terms_.version == version::http_1_0) {
-            co_return;
+            return fail(error(flux::errc::invalid_argument).doing("interim response"));
         }
         response_start start;
         start.status = code;
-        if (const errc failed = write_response_head(*out_, start, head); failed != errc::none) {
-            co_await fail(error(failed));
+        if (terms_.version != version::http_1_0) {
+            if (const errc failed = write_response_head(*out_, start, head); failed != errc::none) {
+                return fail(error(failed));
+            }
         }
-        const auto sent = co_await attempt(flush());
-        if (!sent) {
-            co_await fail(sent.error());
-        }
+        return {};
     }
 
     [[nodiscard]] task<> write(std::string_view octets) override {

@@ -6,6 +6,7 @@
 // Sans I/O: text in, segments out. Deliberately not here: finding the pattern that fits a path (route_table.hpp).
 #pragma once
 
+#include <flux/core/dynamic_array.hpp>
 #include <flux/core/error.hpp>
 #include <flux/http/message/host.hpp>
 #include <flux/http/message/octets.hpp>
@@ -16,7 +17,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace flux::inline FLUX_ABI::http {
 
@@ -158,8 +158,8 @@ public:
     /// All of it, for messages.
     [[nodiscard]] std::string full_text() const { return method_.empty() ? text_ : method_ + ' ' + text_; }
     /// Never empty.
-    [[nodiscard]] const std::vector<segment>& segments() const noexcept { return segments_; }
-    [[nodiscard]] const std::vector<parameter>& params() const noexcept { return params_; }
+    [[nodiscard]] const flux::detail::dynamic_array<segment>& segments() const noexcept { return segments_; }
+    [[nodiscard]] const flux::detail::dynamic_array<parameter>& params() const noexcept { return params_; }
 
     /// How this pattern relates to another. Two with different hosts never conflict: they are disjoint here.
     [[nodiscard]] relation compare(const route_pattern& other) const noexcept {
@@ -183,7 +183,7 @@ private:
         }
     }
 
-    void parse(std::string_view method, std::string_view pattern) {
+    [[gnu::cold]] void parse(std::string_view method, std::string_view pattern) {
         require(is_token(method) || method.empty(), pattern, "a method is a token");
         const std::size_t slash = pattern.find('/');
         require(slash != std::string_view::npos, pattern, "there is no path: it begins with /");
@@ -236,7 +236,7 @@ private:
         require(decoded.size() <= max_literal, pattern, "a segment of more than 255 octets");
         segments_.emplace_back(segment_kind::literal, std::move(decoded));
     }
-    void add_param(std::string_view pattern, std::string_view name, bool last) {
+    [[gnu::cold]] void add_param(std::string_view pattern, std::string_view name, bool last) {
         if (name == "$") {
             require(last, pattern, "{$} must be at the end");
             segments_.emplace_back(segment_kind::end, std::string());
@@ -322,8 +322,8 @@ private:
     std::string method_;
     std::string host_;
     std::string text_;
-    std::vector<segment> segments_;
-    std::vector<parameter> params_;
+    flux::detail::dynamic_array<segment> segments_;
+    flux::detail::dynamic_array<parameter> params_;
 };
 
 } // namespace flux::inline FLUX_ABI::http

@@ -17,6 +17,7 @@
 // Deliberately not here: handlers and answers (router.hpp).
 #pragma once
 
+#include <flux/core/dynamic_array.hpp>
 #include <flux/http/message/method.hpp>
 #include <flux/http/server/route_pattern.hpp>
 #include <flux/http/server/route_tree.hpp>
@@ -24,11 +25,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace flux::inline FLUX_ABI::http {
 
@@ -81,7 +80,7 @@ public:
     /// Adds a pattern. Returns: its index, counted from 0.
     /// Errors   throws flux::error (errc::invalid_argument), naming both, if another pattern takes some of the same
     ///          requests and neither is more specific. The table is unchanged then.
-    std::uint32_t add(route_pattern pattern) {
+    [[gnu::cold]] std::uint32_t add(route_pattern pattern) {
         for (const auto& other : patterns_) {
             const relation r = pattern.compare(*other);
             if (r == relation::same || r == relation::overlapping) {
@@ -89,7 +88,7 @@ public:
             }
         }
         const auto index = static_cast<std::uint32_t>(patterns_.size());
-        patterns_.push_back(std::make_unique<route_pattern>(std::move(pattern)));
+        patterns_.push_back(flux::detail::make_owner<route_pattern>(std::move(pattern)));
         tree_of(patterns_.back()->host()).add(*patterns_.back(), index);
         return index;
     }
@@ -126,8 +125,8 @@ public:
 
     /// What an Allow field says for a path: the methods of all routes that fit it, sorted, HEAD if there is GET, and
     /// OPTIONS. An empty path asks for all that the table has.
-    [[nodiscard]] std::string allowed(std::string_view authority, std::string_view path) const {
-        std::vector<std::string_view> methods;
+    [[nodiscard, gnu::cold]] std::string allowed(std::string_view authority, std::string_view path) const {
+        flux::detail::dynamic_array<std::string_view> methods;
         methods.push_back("OPTIONS");
         if (path.empty()) {
             for (const auto& p : patterns_) {
@@ -145,14 +144,20 @@ public:
         if (std::find(methods.begin(), methods.end(), "GET") != methods.end()) {
             methods.push_back("HEAD");
         }
-        std::sort(methods.begin(), methods.end());
-        methods.erase(std::unique(methods.begin(), methods.end()), methods.end());
         std::string text;
-        for (const std::string_view m : methods) {
-            if (!m.empty()) {
-                text += text.empty() ? "" : ", ";
-                text += m;
+        for (std::string_view last;;) { // few: the next one in order, each time, is quick enough
+            const std::string_view* smallest = nullptr;
+            for (const std::string_view& m : methods) {
+                if (m > last && (smallest == nullptr || m < *smallest)) {
+                    smallest = &m;
+                }
             }
+            if (smallest == nullptr) {
+                break;
+            }
+            last = *smallest;
+            text += text.empty() ? "" : ", ";
+            text += last;
         }
         return text;
     }
@@ -349,7 +354,7 @@ private:
     }
 
     void collect_methods(std::string_view authority, const detail::cut_path& path,
-                         std::vector<std::string_view>& methods) const {
+                         flux::detail::dynamic_array<std::string_view>& methods) const {
         const auto collect = [&methods](const detail::method_routes& leaf, bool) {
             leaf.collect(methods);
             return false;
@@ -357,9 +362,9 @@ private:
         walk(authority, path, collect);
     }
 
-    std::vector<std::unique_ptr<route_pattern>> patterns_;
+    flux::detail::dynamic_array<flux::detail::owner<route_pattern>> patterns_;
     detail::route_tree any_host_;
-    std::vector<host_tree> hosts_; // ordered by before_host
+    flux::detail::dynamic_array<host_tree> hosts_; // ordered by before_host
 };
 
 } // namespace flux::inline FLUX_ABI::http

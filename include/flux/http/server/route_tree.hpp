@@ -8,6 +8,7 @@
 // which paths are good ones, redirects, hosts (route_table.hpp).
 #pragma once
 
+#include <flux/core/dynamic_array.hpp>
 #include <flux/http/message/method.hpp>
 #include <flux/http/server/route_pattern.hpp>
 
@@ -15,11 +16,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace flux::inline FLUX_ABI::http::detail {
 
@@ -90,7 +89,7 @@ class method_routes {
 public:
     static constexpr std::uint32_t none = ~std::uint32_t{0};
 
-    void add(std::string_view method, std::uint32_t route) {
+    [[gnu::cold]] void add(std::string_view method, std::uint32_t route) {
         if (method.empty()) {
             any_ = route;
         } else {
@@ -112,7 +111,7 @@ public:
     }
     /// Any of the routes; for a path that is served, but not for the method.
     [[nodiscard]] std::uint32_t first() const noexcept { return routes_.empty() ? any_ : routes_.front().route; }
-    void collect(std::vector<std::string_view>& tokens) const {
+    void collect(flux::detail::dynamic_array<std::string_view>& tokens) const {
         for (const entry& e : routes_) {
             tokens.push_back(e.token);
         }
@@ -125,16 +124,16 @@ private:
         http::method known;
         std::uint32_t route;
     };
-    std::vector<entry> routes_;
+    flux::detail::dynamic_array<entry> routes_;
     std::uint32_t any_ = none;
 };
 
 /// The tree of one host: an edge per segment, so that patterns with a common prefix share its nodes.
 class route_tree {
 public:
-    route_tree() : nodes_(1) {}
+    route_tree() { nodes_.emplace_back(); }
 
-    void add(const route_pattern& pattern, std::uint32_t route) {
+    [[gnu::cold]] void add(const route_pattern& pattern, std::uint32_t route) {
         std::uint32_t at = 0;
         for (const route_pattern::segment& s : pattern.segments()) {
             using kind = route_pattern::segment_kind;
@@ -159,7 +158,7 @@ public:
     bool walk(const cut_path& path, Visit& visit) const {
         return walk(0, path, 0, visit);
     }
-    [[nodiscard]] const std::vector<std::unique_ptr<method_routes>>& leaves() const noexcept { return leaves_; }
+    [[nodiscard]] const flux::detail::dynamic_array<flux::detail::owner<method_routes>>& leaves() const noexcept { return leaves_; }
 
 private:
     static constexpr std::uint32_t none = ~std::uint32_t{0};
@@ -177,7 +176,7 @@ private:
         std::uint32_t child;
     };
     struct node {
-        std::vector<edge> literals; // ordered by head
+        flux::detail::dynamic_array<edge> literals; // ordered by head
         std::uint32_t param = none; // the child of {name}
         std::uint32_t here = none;  // leaves: the path ends here,
         std::uint32_t slash = none; // with a slash,
@@ -216,7 +215,7 @@ private:
     }
     [[nodiscard]] method_routes& leaf(std::uint32_t& slot) {
         if (slot == none) {
-            leaves_.push_back(std::make_unique<method_routes>());
+            leaves_.push_back(flux::detail::make_owner<method_routes>());
             slot = static_cast<std::uint32_t>(leaves_.size() - 1);
         }
         return *leaves_[slot];
@@ -226,7 +225,7 @@ private:
             return known;
         }
         const std::uint32_t child = new_node();
-        std::vector<edge>& edges = nodes_[at].literals;
+        flux::detail::dynamic_array<edge>& edges = nodes_[at].literals;
         edge e(text, child);
         const auto place = std::upper_bound(edges.begin(), edges.end(), e, [](const edge& a, const edge& b) {
             return a.name.head < b.name.head;
@@ -289,8 +288,8 @@ private:
         return n.rest != none && visit(*leaves_[n.rest], at_slash);
     }
 
-    std::vector<node> nodes_;
-    std::vector<std::unique_ptr<method_routes>> leaves_;
+    flux::detail::dynamic_array<node> nodes_;
+    flux::detail::dynamic_array<flux::detail::owner<method_routes>> leaves_;
 };
 
 } // namespace flux::inline FLUX_ABI::http::detail

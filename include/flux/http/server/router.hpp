@@ -9,6 +9,7 @@
 // structure of the program. Deliberately not here: the rules of patterns (route_pattern.hpp, route_table.hpp).
 #pragma once
 
+#include <flux/core/dynamic_array.hpp>
 #include <flux/http/server/middleware.hpp>
 #include <flux/http/server/route_table.hpp>
 
@@ -18,7 +19,6 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 namespace flux::inline FLUX_ABI::http {
 
@@ -38,13 +38,13 @@ struct router_scope {
     router_scope* parent = nullptr; // null: the whole application
     std::string host;
     std::string prefix;                              // "" or "/a/{b}"
-    std::vector<route_pattern::segment> prefix_path; // the same in segments
-    std::vector<std::unique_ptr<layer>> own_layers;
-    std::vector<shared_object> own_states;
+    flux::detail::dynamic_array<route_pattern::segment> prefix_path; // the same in segments
+    flux::detail::dynamic_array<flux::detail::owner<layer>> own_layers;
+    flux::detail::dynamic_array<shared_object> own_states;
     any_handler own_not_found; // empty: that of the parent
 
     // What follows from this scope and those above it; made by router_core::link().
-    std::vector<layer*> layers; // the outermost first
+    flux::detail::dynamic_array<layer*> layers; // the outermost first
     state_table states;
     layered_handler not_found;
     layered_handler refused;
@@ -67,24 +67,24 @@ public:
           bad_path_([](request&) { return plain_answer(status::bad_request); }),
           refused_([this](request& req) { return answer_other_method(req); }),
           redirected_([this](request& req) { return answer_redirect(req); }) {
-        scopes.push_back(std::make_unique<router_scope>());
+        scopes.push_back(flux::detail::make_owner<router_scope>());
         link();
     }
     router_core(const router_core&) = delete;
     router_core& operator=(const router_core&) = delete;
 
-    void add(route_pattern pattern, any_handler handler, router_scope& scope) {
+    [[gnu::cold]] void add(route_pattern pattern, any_handler handler, router_scope& scope) {
         if (routes.size() == routes.capacity()) {
             routes.reserve(2 * routes.size() + 8); // beforehand, so that table and routes cannot come apart
         }
-        auto route = std::make_unique<router_route>(std::move(handler), scope);
+        auto route = flux::detail::make_owner<router_route>(std::move(handler), scope);
         route->layered.set(route->handler, scope.layers);
         table.add(std::move(pattern));
         routes.push_back(std::move(route));
     }
 
     /// Makes what scopes inherit, and the calls of every route, anew. Parents come before their children.
-    void link() {
+    [[gnu::cold]] void link() {
         for (const auto& s : scopes) {
             const any_handler* nobody_found = &not_found_;
             s->layers.clear();
@@ -137,10 +137,10 @@ public:
     }
 
     // Shared objects first: handlers may use them to their end.
-    std::vector<std::shared_ptr<void>> kept;
-    std::vector<std::unique_ptr<router_scope>> scopes; // the first one is the application's
+    flux::detail::dynamic_array<std::shared_ptr<void>> kept;
+    flux::detail::dynamic_array<flux::detail::owner<router_scope>> scopes; // the first one is the application's
     route_table table;
-    std::vector<std::unique_ptr<router_route>> routes; // by the table's index
+    flux::detail::dynamic_array<flux::detail::owner<router_route>> routes; // by the table's index
     std::atomic<bool> sealed{false};
     bool mounted = false; // its content belongs to another core now
 
@@ -177,7 +177,7 @@ private:
         return *best;
     }
     [[nodiscard]] static bool has_prefix(const cut_path& path,
-                                         const std::vector<route_pattern::segment>& prefix) noexcept {
+                                         const flux::detail::dynamic_array<route_pattern::segment>& prefix) noexcept {
         if (path.count() < prefix.size()) {
             return false;
         }
@@ -319,8 +319,8 @@ public:
             prefix.remove_suffix(1);
         }
         detail::router_core& from = *other.core_;
-        const std::vector<route_pattern::segment> path = segments_of_prefix(prefix);
-        std::vector<route_pattern> patterns; // made first: what is wrong with them is found before anything changes
+        const flux::detail::dynamic_array<route_pattern::segment> path = segments_of_prefix(prefix);
+        flux::detail::dynamic_array<route_pattern> patterns; // made first: what is wrong with them is found before anything changes
         for (std::uint32_t i = 0; i < from.routes.size(); ++i) {
             const route_pattern& own = from.table.pattern(i);
             patterns.push_back(within_scope(own, own.method(), scope_->prefix + std::string(prefix)));
@@ -354,7 +354,7 @@ public:
         const route_pattern check({}, std::string(name) + '/');
         require(!check.host().empty() && check.path() == "/", name, "not the name of a host");
         require_one_host(check.host(), name);
-        auto scope = std::make_unique<detail::router_scope>();
+        auto scope = flux::detail::make_owner<detail::router_scope>();
         scope->parent = scope_;
         scope->host = check.host();
         scope->prefix = scope_->prefix;
@@ -396,7 +396,7 @@ private:
         FLUX_CHECK(!core_->sealed.load(std::memory_order_relaxed), "a router was changed while it is served");
     }
 
-    router& add(std::string_view method, std::string_view pattern, any_handler h) {
+    [[gnu::cold]] router& add(std::string_view method, std::string_view pattern, any_handler h) {
         require_open();
         const route_pattern own(method, pattern);
         require(static_cast<bool>(h), own.full_text(), "an empty handler");
@@ -408,7 +408,7 @@ private:
         return *this;
     }
     // The pattern below a prefix, for this router's host if it has one.
-    [[nodiscard]] route_pattern within_scope(const route_pattern& own, std::string_view method,
+    [[nodiscard, gnu::cold]] route_pattern within_scope(const route_pattern& own, std::string_view method,
                                              const std::string& prefix) const {
         require_one_host(own.host(), own.full_text());
         if (scope_->host.empty() && prefix.empty()) {
@@ -426,7 +426,7 @@ private:
         core_->link();
         return *this;
     }
-    [[nodiscard]] static std::vector<route_pattern::segment> segments_of_prefix(std::string_view prefix) {
+    [[nodiscard]] static flux::detail::dynamic_array<route_pattern::segment> segments_of_prefix(std::string_view prefix) {
         if (prefix.empty()) {
             return {};
         }

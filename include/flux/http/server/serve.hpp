@@ -2,6 +2,7 @@
 // flux/http/server/serve.hpp - a whole server program in one call: listen, workers, signals, drain, exit status.
 #pragma once
 
+#include <flux/core/dynamic_array.hpp>
 #include <flux/http/server/server.hpp>
 #include <flux/io/workers.hpp>
 #include <flux/net/listener.hpp>
@@ -10,7 +11,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace flux::inline FLUX_ABI {
 
@@ -38,7 +38,7 @@ void serve_on(const endpoint& where, const http::router& app, const serve_option
     listen_options how = options.listen;
     how.reuse_port = how.reuse_port || options.workers > 1;
     // Bound before the first worker runs, so that a taken port fails at once and port 0 is one port for all.
-    std::vector<unique_fd> listening;
+    flux::detail::dynamic_array<unique_fd> listening;
     endpoint bound = where;
     for (unsigned i = 0; i < options.workers; ++i) {
         auto fd = Listener::open(bound, how);

@@ -53,18 +53,9 @@ private:
         ignore_result(accepted, "it ends with the stop or the close of the listener, which is no failure");
         listener.close();
         core_.drain();
-        task_scope timer(context(shielded), scope_policy::collect);
-        timer.spawn(stop_after(core_.options.drain_timeout, connections));
+        shielded.limit(deadline_after(shielded.home().now(), core_.options.drain_timeout), stop_reason::shutdown);
         const auto joined = co_await attempt(connections.join());
         ignore_result(joined, "a connection's failure is its own");
-        timer.stop();
-        const auto stopped = co_await attempt(timer.join());
-        ignore_result(stopped, "it was stopped");
-    }
-
-    static task<> stop_after(milliseconds limit, task_scope& connections) {
-        co_await sleep_for(limit);
-        connections.stop(stop_reason::shutdown);
     }
 
     task<> accept_loop(Listener& listener, task_scope& connections) {
@@ -90,26 +81,13 @@ private:
     void begin(stream_type&& stream, task_scope& connections) {
         ++core_.stats.accepted;
         try {
-            if (core_.stats.connections >= core_.options.max_connections) {
-                ++core_.stats.refused;
-                connections.spawn(turn_away(std::move(stream), core_.options.linger_timeout));
-                return;
-            }
-            connections.spawn_frame(detail::serve_connection<stream_type>(core_, std::move(stream)));
+            const bool too_many = core_.stats.connections >= core_.options.max_connections;
+            core_.stats.refused += too_many ? 1 : 0;
+            connections.spawn_frame(detail::serve_connection<stream_type>(core_, std::move(stream), too_many));
         } catch (const std::bad_alloc&) {
             ++core_.stats.accept_errors; // this connection is dropped, the others go on
         }
     }
-    static task<> turn_away(stream_type stream, milliseconds limit) {
-        auto within_limit = co_await within(limit);
-        co_await stream.write_all(as_octets("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
-                                            "Retry-After: 1\r\nConnection: close\r\n\r\n"));
-        if (stream.shutdown_write()) {
-            const auto rest = co_await attempt(stream.receive()); // its request, so that no reset takes the answer
-            ignore_result(rest, "nothing is done with it");
-        }
-    }
-
     detail::server_core core_;
 };
 

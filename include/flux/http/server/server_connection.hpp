@@ -48,7 +48,7 @@ public:
     ~server_connection() {
         release_exchange();
         drainable::unlink();
-        --server_->stats.connections;
+        server_->stats.connections -= turned_away_ ? 0 : 1;
     }
 
     /// What the loop does next.
@@ -121,6 +121,14 @@ public:
         if (in_head()) {
             refuse(timed_out ? status::request_timeout : status::bad_request);
         }
+        return step::close;
+    }
+
+    [[nodiscard]] step turn_away() {
+        turned_away_ = true;
+        --server_->stats.connections;
+        arrived(received());
+        refuse(status::service_unavailable);
         return step::close;
     }
 
@@ -204,12 +212,16 @@ private:
         }
     }
     void refuse(status code) {
-        ++server_->stats.bad_requests;
+        server_->stats.bad_requests += code == status::service_unavailable ? 0 : 1;
         ex_->in_head = false;
         ex_->terms = answer_terms();
         ex_->terms.keep_alive = false;
         lingers_ = true;
-        put_answer(plain_answer(code));
+        response answer = plain_answer(code);
+        if (code == status::service_unavailable) {
+            answer.header(field::retry_after, "1");
+        }
+        put_answer(answer);
     }
 
     [[nodiscard]] task<response> run_handler(response_channel<Stream>& channel, request_body<Stream>& body);
@@ -272,6 +284,7 @@ private:
     exchange* ex_ = nullptr; // null while idle
     std::uint32_t requests_ = 0;
     bool lingers_ = false;
+    bool turned_away_ = false;
 };
 
 template <buffered_stream Stream>
@@ -347,7 +360,7 @@ task<response> server_connection<Stream>::run_handler(response_channel<Stream>& 
         switch (ex.handler->kind()) {
         case handler_kind::sync: answer.emplace(ex.handler->call_sync(ex.request)); break;
         case handler_kind::async: {
-            auto r = co_await attempt(ex.handler->call(ex.request));
+            auto r = co_await attempt(ex.handler->call_async(ex.request));
             if (r) {
                 answer.emplace(*std::move(r));
             } else {
@@ -462,15 +475,15 @@ task<> server_connection<Stream>::say_goodbye() {
     }
 }
 
-/// Serves one connection to its end.
+/// Serves one connection to its end; one that is too many is turned away with a 503.
 template <buffered_stream Stream>
-flux::detail::child serve_connection(server_core& server, Stream stream) {
+flux::detail::child serve_connection(server_core& server, Stream stream, bool too_many = false) {
     using connection = server_connection<Stream>;
     using step = typename connection::step;
     auto ctx = co_await this_context();
     connection c(server, std::move(stream), ctx.node());
     const auto inside = co_await flux::detail::enter_request(c.node());
-    step next = step::read;
+    step next = too_many ? c.turn_away() : step::read;
     while (next != step::close) {
         next = c.advance();
         if (next == step::exchange) {

@@ -24,7 +24,7 @@ struct server_stats {
     std::uint64_t requests = 0;     ///< whole heads
     std::uint64_t bad_requests = 0; ///< refused by the parser or the framing rules
     std::uint64_t accept_errors = 0;
-    std::size_t connections = 0;    ///< now
+    std::size_t connections = 0;    ///< now, without those that are being turned away
     std::size_t active = 0;         ///< connections that are busy with a request now
 };
 

@@ -21,7 +21,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace flux::inline FLUX_ABI::http {
 
@@ -78,7 +77,7 @@ public:
     void reset() noexcept {
         const limits* lim = limits_;
         std::string text = std::move(trailer_text_);
-        std::vector<field_entry> entries = std::move(trailers_);
+        field_storage entries = std::move(trailers_);
         text.clear();
         entries.clear();
         *this = chunked_decoder(*lim);
@@ -94,6 +93,10 @@ public:
         const char* const end = begin + segment.size();
         const char* p = begin;
         while (p != end) {
+            p = take_usual_lines(p, end);
+            if (p == end) {
+                break;
+            }
             if (state_ == state::data) {
                 const auto n = std::min<std::uint64_t>(left_, static_cast<std::uint64_t>(end - p));
                 left_ -= n;
@@ -142,6 +145,31 @@ private:
         ext_quoted_pair, ext_value_end, size_lf, data, data_cr, data_lf, trailer_start, trailer_lf, trailers, done,
         failed,
     };
+
+    // The CR LF behind data and the size line of the next chunk, where they are complete and without extension, in
+    // one go. Returns where the first octet is that has to be judged by itself.
+    [[nodiscard]] const char* take_usual_lines(const char* p, const char* end) noexcept {
+        if (state_ == state::data_cr && end - p >= 2 && p[0] == '\r' && p[1] == '\n') {
+            p += 2;
+            state_ = state::size_first;
+        }
+        if (state_ != state::size_first) {
+            return p;
+        }
+        std::uint64_t size = 0;
+        const char* q = p;
+        while (q - p < 8 && end - q >= 3 && is(*q, octet_class::hex)) {
+            size = size * 16 + static_cast<unsigned>(hex_value(*q++));
+        }
+        if (q == p || q[0] != '\r' || q[1] != '\n' || size == 0 || size > limits_->body_octets ||
+            content_ > limits_->body_octets - size) {
+            return p;
+        }
+        content_ += size;
+        left_ = size;
+        state_ = state::data;
+        return q + 2;
+    }
 
     // Judges one octet outside of data and trailer lines.
     [[nodiscard]] errc take(char c) noexcept {
@@ -329,7 +357,7 @@ private:
         if (!present_.intersects(detail::not_in_trailers)) {
             return;
         }
-        std::erase_if(trailers_, [](const field_entry& e) { return !allowed_as_trailer(e.id); });
+        trailers_.erase_if([](const field_entry& e) { return !allowed_as_trailer(e.id); });
         present_ = repeated_ = {};
         for (const field_entry& e : trailers_) {
             repeated_.insert(present_ & field_set(e.id));
@@ -362,7 +390,7 @@ private:
     field_set repeated_;
     detail::field_section section_;
     std::string trailer_text_;
-    std::vector<field_entry> trailers_;
+    field_storage trailers_;
 };
 
 /// The line that goes before the data of one chunk: size in hexadecimal and CRLF. The data is followed by CRLF.

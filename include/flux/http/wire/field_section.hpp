@@ -17,7 +17,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <vector>
 
 namespace flux::inline FLUX_ABI::http {
 
@@ -51,7 +50,7 @@ public:
 
     // Appends the complete lines of [base, base + size) to `out`. After `done`, position() is behind the empty
     // line; after `failed`, position() is the offending octet and error() says why.
-    [[nodiscard]] parse_state parse(const char* base, std::size_t size, std::vector<field_entry>& out) {
+    [[nodiscard]] parse_state parse(const char* base, std::size_t size, field_storage& out) {
         if (state_ == state::line_start && take_usual_lines(base, base + std::min<std::size_t>(size, max_octets()), out)) {
             return parse_state::done;
         }
@@ -62,7 +61,7 @@ private:
     enum class state : std::uint8_t { line_start, name, space, value, value_lf, section_lf };
 
     [[nodiscard, gnu::noinline]] parse_state parse_by_state(const char* base, std::size_t size,
-                                                            std::vector<field_entry>& out) {
+                                                            field_storage& out) {
         const char* p = base + at_;
         const std::uint32_t end_limit = max_octets();
         const char* const section_end = base + std::min<std::size_t>(size, end_limit);
@@ -175,7 +174,7 @@ private:
 
     // Takes complete lines that need no second look, from at_ on, and the empty line if they reach it: then true.
     // at_ is where the first other line starts. Tried once per line, so that work stays linear.
-    [[nodiscard]] bool take_usual_lines(const char* base, const char* end, std::vector<field_entry>& out) {
+    [[nodiscard]] bool take_usual_lines(const char* base, const char* end, field_storage& out) {
         const std::ptrdiff_t line_limit = limits_->field_line_octets;
         const char* p = base + at_;
         for (std::size_t room = max_lines() - std::min<std::size_t>(out.size(), max_lines()); end - p >= 4; --room) {

@@ -10,7 +10,6 @@
 #include <cstdint>
 #include <cstring>
 #include <string_view>
-#include <vector>
 
 namespace flux::inline FLUX_ABI::http {
 
@@ -39,7 +38,7 @@ public:
     [[nodiscard]] bool untouched() const noexcept { return at_ == start_ && outcome_ == parse_state::need_more; }
 
 protected:
-    head_parser(const limits& lim, std::vector<field_entry>& storage) noexcept 
+    head_parser(const limits& lim, field_storage& storage) noexcept 
         : limits_(&lim), storage_(&storage), section_(lim, field_section::kind::head) {}
     ~head_parser() = default;
 
@@ -88,7 +87,7 @@ protected:
     }
 
     const limits* limits_;
-    std::vector<field_entry>* storage_; // never null; not owned
+    field_storage* storage_; // never null; not owned
     std::uint32_t at_ = 0;              // octets judged; the place of the error when failed
     std::uint32_t start_ = 0;           // where the start line begins
     std::uint32_t bound_ = 0;           // where the start line must have ended

@@ -11,7 +11,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
-#include <vector>
 
 namespace flux::inline FLUX_ABI::http {
 
@@ -28,7 +27,7 @@ namespace flux::inline FLUX_ABI::http {
 /// Source   RFC 9112 2.2, 2.3, 3, 5; RFC 9110 5.5, 7.2.
 class request_parser : public detail::head_parser {
 public:
-    request_parser(const limits& lim, std::vector<field_entry>& storage) noexcept : head_parser(lim, storage) {
+    request_parser(const limits& lim, field_storage& storage) noexcept : head_parser(lim, storage) {
         reset();
     }
 
@@ -63,13 +62,13 @@ public:
     [[nodiscard]] request_head head(std::string_view octets) const noexcept {
         FLUX_CHECK(outcome_ == parse_state::done && octets.size() >= at_, "head() of an unfinished request");
         const char* const base = octets.data();
-        std::string_view path = {base + path_, target_ + target_size_ - path_};
+        const char* const target_end = base + target_ + target_size_;
+        const char* const question = detail::find_octet(base + path_, target_end, base + at_, '?');
+        const bool has_query = question != target_end;
+        std::string_view path = {base + path_, static_cast<std::size_t>(question - (base + path_))};
         std::string_view query;
-        const std::size_t question = path.find('?');
-        const bool has_query = question != std::string_view::npos;
         if (has_query) {
-            query = path.substr(question + 1);
-            path = path.substr(0, question);
+            query = {question + 1, static_cast<std::size_t>(target_end - question - 1)};
         }
         if (path.empty() && form_ == target_form::absolute) {
             path = "/";
@@ -313,7 +312,7 @@ private:
             return fail(errc::repeated_host, host->name_at);
         }
         const char* const value = base + host->value_at;
-        if (!is_usual_host(base, value, host->value_size) &&
+        if (!detail::is_plain_host(value, host->value_size, base + at_) &&
             !split_host_port({value, host->value_size}).valid) {
             return fail(errc::bad_host, host->value_at);
         }
@@ -322,21 +321,6 @@ private:
             authority_size_ = host->value_size;
         }
         return outcome_;
-    }
-
-    // A name or an IPv4 address, perhaps with a port of one to four digits. Others are judged in full.
-    [[nodiscard]] bool is_usual_host(const char* base, const char* host, std::uint32_t size) const noexcept {
-        const char* const end = host + size; // the line goes on behind it: a block may be read there
-        const char* p = detail::scan_reg_name(host, base + at_, base);
-        if (p == host || p >= end || *p != ':' || end - p > 5) {
-            return p == end && size != 0;
-        }
-        for (++p; p != end; ++p) {
-            if (!is(*p, octet_class::digit)) {
-                return false;
-            }
-        }
-        return true;
     }
 
     std::uint32_t target_ = 0;

@@ -9,7 +9,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
-#include <vector>
 
 namespace flux::inline FLUX_ABI::http {
 
@@ -21,7 +20,7 @@ namespace flux::inline FLUX_ABI::http {
 /// Source   RFC 9112 4, 5.
 class response_parser : public detail::head_parser {
 public:
-    response_parser(const limits& lim, std::vector<field_entry>& storage) noexcept : head_parser(lim, storage) {
+    response_parser(const limits& lim, field_storage& storage) noexcept : head_parser(lim, storage) {
         reset();
     }
 
@@ -63,6 +62,9 @@ private:
         const char* const end = base + std::min<std::size_t>(octets.size(), bound_);
         switch (state_) {
         case state::status_line:
+            if (p == base && end - p >= 8 && detail::starts_with_word<std::uint64_t>(p, "HTTP/1.1")) {
+                p += 8;
+            }
             for (; p - base < 12; ++p) { // "HTTP/1.1 200"
                 if (p == end) {
                     return pause(base, p);
