@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <flux/http/message/scan.hpp> // also proves the header is self-contained
 
+#include <flux/http/message/host.hpp>
+
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -56,8 +59,58 @@ TEST_SUITE("http/message/scan") {
         check_against_scalar(detail::scan_token, octet_class::token, 't');
         check_against_scalar(detail::scan_token, octet_class::token, '_');
     }
-    TEST_CASE("block-wise scanning of host names finds what octet-wise scanning finds") {
-        check_against_scalar(detail::scan_reg_name, octet_class::reg_name, '.');
+    TEST_CASE("the hint for a host never says yes to what the grammar refuses") {
+        const std::string good = "a-1.b:8080";
+        unsigned wrong = 0;
+        unsigned yes = 0;
+        const auto check = [&](const std::string& host) {
+            for (const std::size_t after : {std::size_t{0}, std::size_t{16}}) {
+                const std::unique_ptr<char[]> buffer(new char[host.size() + after]);
+                host.copy(buffer.get(), host.size());
+                std::fill_n(buffer.get() + host.size(), after, 'x');
+                const bool plain =
+                    detail::is_plain_host(buffer.get(), host.size(), buffer.get() + host.size() + after);
+                yes += plain ? 1U : 0U;
+                wrong += plain && !http::split_host_port(host).valid ? 1U : 0U;
+            }
+        };
+        for (std::size_t size = 0; size <= good.size(); ++size) {
+            for (std::size_t at = 0; at < size; ++at) {
+                for (unsigned c = 0; c < 256; ++c) {
+                    std::string host = good.substr(0, size);
+                    host[at] = static_cast<char>(c);
+                    check(host);
+                }
+            }
+        }
+        for (const char* host : {"", ":", ":80", "a:", "a:1", "a:12345", "a:99999", "a:1:2", "a:x", "0123456789abcdef",
+                                 "0123456789abcdefg", "127.0.0.1:8080", "a.b:00", "..", "a:80a"}) {
+            check(host);
+        }
+        CHECK(wrong == 0);
+#if defined(__SSE2__)
+        CHECK(yes > 1000);
+        const std::string line = "127.0.0.1:8080\r\nAccept: */*";
+        CHECK(detail::is_plain_host(line.data(), 14, line.data() + line.size()));
+#endif
+    }
+    TEST_CASE("an octet is found where it is first, and not behind the end") {
+        for (std::size_t size = 0; size <= 40; ++size) {
+            for (std::size_t after = 0; after <= 20; ++after) {
+                const std::unique_ptr<char[]> buffer(new char[size + after]);
+                for (std::size_t i = 0; i < size + after; ++i) {
+                    buffer[i] = i < size ? 'a' : '?';
+                }
+                const char* const begin = buffer.get();
+                const char* const end = begin + size;
+                CHECK(detail::find_octet(begin, end, end + after, '?') == end);
+                for (std::size_t at = 0; at < size; ++at) {
+                    buffer[at] = '?';
+                    CHECK(detail::find_octet(begin, end, end + after, '?') == begin);
+                    CHECK(detail::find_octet(begin + at, end, end + after, '?') == begin + at);
+                }
+            }
+        }
     }
     TEST_CASE("the hint for a colon is right or says that it does not know") {
         for (std::size_t before = 0; before <= 17; ++before) {

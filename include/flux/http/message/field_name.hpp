@@ -78,15 +78,28 @@ struct folded_name {
     std::uint8_t size = 0;
 };
 
-// Multipliers found by search so that the 63 names fall into 63 different slots; the table checks it.
-constexpr std::size_t field_slot(const char* name, std::size_t n) noexcept {
-    const auto at = [name](std::size_t i) { return static_cast<unsigned char>(name[i]) | 0x20U; };
-    return (n * 55 + at(0) * 185 + at(n - 2) * 191) & 255;
+[[nodiscard]] constexpr std::uint32_t load_little(const char* p) noexcept { // one load where octets lie that way
+    const auto at = [p](unsigned i) { return std::uint32_t{static_cast<unsigned char>(p[i])} << (8 * i); };
+    return at(0) | at(1) | at(2) | at(3);
+}
+
+// For names of 4 octets and more. The multiplier was found by search, so that the names fall into different slots;
+// making the table checks it.
+[[nodiscard]] constexpr std::size_t field_slot(const char* name, std::size_t n) noexcept {
+    constexpr std::uint32_t letters = 0x20202020;
+    const std::uint32_t first = load_little(name) | letters;
+    const std::uint32_t last = load_little(name + n - 4) | letters;
+    return ((first + 2 * last + static_cast<std::uint32_t>(n)) * 0xfd1c0bf5U) >> 24;
+}
+// For TE, Via, Age.
+[[nodiscard]] constexpr std::size_t short_field_slot(const char* name) noexcept {
+    return static_cast<unsigned char>(name[0]) & 7U;
 }
 
 struct field_table {
     std::array<folded_name, field_count> names{};
     std::array<std::uint8_t, 256> slots{};
+    std::array<std::uint8_t, 8> short_slots{};
 };
 
 consteval field_table make_field_table() {
@@ -101,9 +114,10 @@ consteval field_table make_field_table() {
             t.names[i].fold[k] = is(name[k], octet_class::alpha) ? '\x20' : '\0';
         }
         t.names[i].size = static_cast<std::uint8_t>(name.size());
-        std::uint8_t& slot = t.slots[field_slot(name.data(), name.size())];
+        std::uint8_t& slot = name.size() < 4 ? t.short_slots[short_field_slot(name.data())]
+                                             : t.slots[field_slot(name.data(), name.size())];
         if (slot != 0) {
-            throw "two field names fall into one slot: search new multipliers";
+            throw "two field names fall into one slot: search another multiplier";
         }
         slot = static_cast<std::uint8_t>(i);
     }
@@ -123,6 +137,18 @@ template <class Word>
     return (have | fold) == want;
 }
 
+[[nodiscard]] inline field to_short_field(std::string_view name) noexcept {
+    const std::size_t n = name.size();
+    if (n < 2) {
+        return field::other;
+    }
+    const std::uint8_t id = field_lookup.short_slots[short_field_slot(name.data())];
+    const folded_name& known = field_lookup.names[id];
+    const bool same = known.size == n && folds_to<std::uint16_t>(name.data(), known, 0) &&
+                      folds_to<std::uint16_t>(name.data(), known, n - 2);
+    return same ? static_cast<field>(id) : field::other;
+}
+
 } // namespace detail
 
 /// The usual spelling of a well-known name; empty for `other`.
@@ -134,8 +160,8 @@ template <class Word>
 /// Cost  one table look-up and one comparison by words.
 [[nodiscard, gnu::always_inline]] inline field to_field(std::string_view name) noexcept {
     const std::size_t n = name.size();
-    if (n < 2) {
-        return field::other;
+    if (n < 4) {
+        return detail::to_short_field(name);
     }
     const std::uint8_t id = detail::field_lookup.slots[detail::field_slot(name.data(), n)];
     const detail::folded_name& known = detail::field_lookup.names[id];
@@ -143,18 +169,15 @@ template <class Word>
         return field::other;
     }
     bool same = false; // words that overlap at the end cover every length without a loop over octets
-    if (n >= 8) {
+    if (n < 8) {
+        same = detail::folds_to<std::uint32_t>(name.data(), known, 0) &&
+               detail::folds_to<std::uint32_t>(name.data(), known, n - 4);
+    } else {
         same = detail::folds_to<std::uint64_t>(name.data(), known, 0) &&
                detail::folds_to<std::uint64_t>(name.data(), known, n - 8);
         for (std::size_t at = 8; same && at + 8 < n; at += 8) {
             same = detail::folds_to<std::uint64_t>(name.data(), known, at);
         }
-    } else if (n >= 4) {
-        same = detail::folds_to<std::uint32_t>(name.data(), known, 0) &&
-               detail::folds_to<std::uint32_t>(name.data(), known, n - 4);
-    } else {
-        same = detail::folds_to<std::uint16_t>(name.data(), known, 0) &&
-               detail::folds_to<std::uint16_t>(name.data(), known, n - 2);
     }
     return same ? static_cast<field>(id) : field::other;
 }

@@ -11,6 +11,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
@@ -62,14 +63,6 @@ struct plain_name_block { // ends at all but letters, digits and "-": a part of 
         const __m128i dash = _mm_cmpeq_epi8(x, _mm_set1_epi8('-'));
         return static_cast<unsigned>(_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(is_letter, is_digit), dash))) ^
                0xffffU;
-    }
-};
-
-struct plain_host_block : plain_name_block { // also goes on at "."
-    static constexpr octet_class allowed = octet_class::reg_name;
-    [[nodiscard]] static unsigned ends(__m128i x) noexcept {
-        const __m128i dot = _mm_cmpeq_epi8(x, _mm_set1_epi8('.'));
-        return plain_name_block::ends(x) & ~static_cast<unsigned>(_mm_movemask_epi8(dot));
     }
 };
 
@@ -132,6 +125,21 @@ template <class Block>
     return scan_class(p, end, octet_class::token);
 }
 
+/// The first `wanted` of [p, end), or `end`. For runs that are mostly shorter than 16 octets.
+/// Params  readable_end  end of the buffer that holds [p, end); end <= readable_end.
+[[nodiscard]] inline const char* find_octet(const char* p, const char* end, [[maybe_unused]] const char* readable_end,
+                                            char wanted) noexcept {
+    const auto size = static_cast<std::size_t>(end - p);
+#if defined(__SSE2__)
+    if (size <= 16 && readable_end - p >= 16) {
+        const auto hits = static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(load_block(p), _mm_set1_epi8(wanted))));
+        return p + std::countr_zero(hits | (1U << size));
+    }
+#endif
+    const void* const at = size == 0 ? nullptr : std::memchr(p, wanted, size);
+    return at == nullptr ? end : static_cast<const char*>(at);
+}
+
 /// How many octets of [p, end) come before the first ":", if that is one of the first 16 octets; else 16.
 ///
 /// A hint: it may say 16 where the buffer is too short to look at 16 octets at once.
@@ -152,14 +160,31 @@ template <class Block>
     return 16;
 }
 
-/// The first octet of [p, end) that may not stand in a host name as it is, or `end`.
-/// Params  readable  start of the buffer that holds [p, end); readable <= p.
-[[nodiscard]] inline const char* scan_reg_name(const char* p, const char* end,
-                                               [[maybe_unused]] const char* readable) noexcept {
+/// Whether [p, p + size) is a host of letters, digits, "-" and ".", perhaps with a port of up to four digits.
+///
+/// A hint: yes is certain, no only means that it has to be judged in full (split_host_port).
+/// Params  readable_end  end of the buffer that holds the host.
+[[nodiscard]] inline bool is_plain_host([[maybe_unused]] const char* p, [[maybe_unused]] std::size_t size,
+                                        [[maybe_unused]] const char* readable_end) noexcept {
 #if defined(__SSE2__)
-    p = scan_blocks<plain_host_block>(p, end, readable);
+    if (size - 1 >= 16 || readable_end - p < 16) {
+        return false;
+    }
+    const __m128i x = load_block(p);
+    const auto dots = static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8('.'))));
+    const unsigned inside = (1U << size) - 1;
+    const unsigned others = plain_name_block::ends(x) & ~dots & inside;
+    if (others == 0) {
+        return true;
+    }
+    const auto colon = static_cast<unsigned>(std::countr_zero(others));
+    const __m128i digit = _mm_sub_epi8(x, _mm_set1_epi8('0'));
+    const auto digits = static_cast<unsigned>(
+        _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit)));
+    return colon != 0 && p[colon] == ':' && size - colon <= 5 && ((~digits & inside) >> (colon + 1)) == 0;
+#else
+    return false;
 #endif
-    return scan_class(p, end, octet_class::reg_name);
 }
 
 } // namespace flux::inline FLUX_ABI::http::detail
