@@ -85,7 +85,7 @@ public:
         return {};
     }
 
-    [[nodiscard]] task<> write(std::string_view octets) override {
+    [[nodiscard]] task<> write(std::string_view octets) override { // lint_coro: allow parameter: borrowed until it ends
         if (failed_) {
             co_await fail(*failed_);
         }
@@ -173,7 +173,8 @@ public:
     }
 
     /// Sends the out buffer, and octets beside it without a copy.
-    [[nodiscard]] task<> send(std::string_view octets, std::string_view tail) {
+    [[nodiscard]] task<> send(std::string_view octets, // lint_coro: allow parameter: borrowed until it ends
+                              std::string_view tail) {
         const const_buffer list[] = {as_octets(out_->view()), as_octets(octets), as_octets(tail)};
         if (out_->size() + octets.size() == 0) {
             co_return;
