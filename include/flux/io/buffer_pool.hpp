@@ -77,10 +77,13 @@ public:
     void free(chunk& c) noexcept {
         if (c.id == heap_chunk) {
             ::operator delete(&c);
-            return;
+        } else {
+            free_shared(c.id);
         }
+    }
+    void free_shared(std::uint32_t id) noexcept {
         --taken_;
-        sink_->buffer_free(c.id);
+        sink_->buffer_free(id);
     }
 
     /// A receive that found no buffer; `retry` is called when it may look again. It must only start an op.
@@ -100,8 +103,6 @@ public:
         }
         return taken_ < count_ && !starved_.empty();
     }
-
-    void free_shared(std::uint32_t id) noexcept { free(chunks_[id]); }
 
     /// Moves the octets out of their shared buffer if that is possible. Returns the chunk to go on with.
     [[nodiscard]] chunk& to_heap(chunk& c) noexcept {

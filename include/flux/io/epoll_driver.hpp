@@ -58,7 +58,7 @@ public:
                 return;
             }
         } else if (tries_first(op.kind())) {
-            const int r = perform(op);
+            const int r = perform(op, false);
             if (r != -EAGAIN) {
                 complete_later(op, r);
                 return;
@@ -131,7 +131,8 @@ private:
     }
 
     [[nodiscard]] static bool tries_first(io_kind kind) noexcept {
-        return kind == io_kind::send || kind == io_kind::send_message || kind == io_kind::recv_message;
+        return kind == io_kind::send || kind == io_kind::send_message || kind == io_kind::recv_message ||
+               kind == io_kind::read || kind == io_kind::write;
     }
     [[nodiscard]] static std::uint32_t events_of(const io_op& op) noexcept {
         switch (op.kind()) {
@@ -149,7 +150,7 @@ private:
     }
 
     // One attempt. -EAGAIN: not yet.
-    [[nodiscard]] int perform(io_op& op) noexcept {
+    [[nodiscard]] int perform(io_op& op, bool is_ready) noexcept {
         for (;;) {
             ::ssize_t n = -1;
             switch (op.kind()) {
@@ -157,7 +158,7 @@ private:
             case io_kind::send_message: n = ::sendmsg(op.fd(), op.message(), MSG_NOSIGNAL | MSG_DONTWAIT); break;
             case io_kind::recv_message: n = ::recvmsg(op.fd(), op.message(), MSG_DONTWAIT | MSG_CMSG_CLOEXEC); break;
             case io_kind::read:
-            case io_kind::write: n = transfer_now(op); break;
+            case io_kind::write: n = transfer_now(op, is_ready); break;
             case io_kind::connect: return connect_result(op.fd());
             default: return -EINVAL;
             }
@@ -176,19 +177,23 @@ private:
             return static_cast<int>(op.events & (EPOLLIN | EPOLLOUT));
         }
         if (op.kind() != io_kind::read && op.kind() != io_kind::write) {
-            return perform(op);
+            return perform(op, true);
         }
         const ::ssize_t n = transfer(op, op.size, 0);
         return n < 0 ? -errno : static_cast<int>(n);
     }
     // Readiness is no promise: another reader may have been faster, and room in a pipe may be one page. So the
-    // call itself must not wait; files that cannot be told so get what a page holds.
-    [[nodiscard]] static ::ssize_t transfer_now(const io_op& op) noexcept {
+    // call itself must not wait; files that cannot be told so get what a page holds, once they are ready.
+    [[nodiscard]] static ::ssize_t transfer_now(const io_op& op, bool is_ready) noexcept {
         const ::ssize_t n = transfer(op, op.size, RWF_NOWAIT);
-        if (n < 0 && (errno == EOPNOTSUPP || errno == ENOSYS)) {
-            return transfer(op, op.kind() == io_kind::write ? std::min<std::size_t>(op.size, PIPE_BUF) : op.size, 0);
+        if (n >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS)) {
+            return n;
         }
-        return n;
+        if (!is_ready) {
+            errno = EAGAIN;
+            return -1;
+        }
+        return transfer(op, op.kind() == io_kind::write ? std::min<std::size_t>(op.size, PIPE_BUF) : op.size, 0);
     }
     [[nodiscard]] static ::ssize_t transfer(const io_op& op, std::size_t size, int flags) noexcept {
         ::iovec piece{};
@@ -307,7 +312,7 @@ private:
         case io_kind::poll: finish(op, static_cast<int>(ready & (op.events | EPOLLERR | EPOLLHUP))); return;
         default: break;
         }
-        if (const int r = perform(op); r != -EAGAIN) {
+        if (const int r = perform(op, true); r != -EAGAIN) {
             finish(op, r);
         }
     }
