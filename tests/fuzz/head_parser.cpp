@@ -7,7 +7,6 @@
 #include <flux/http/wire/head_parser.hpp>
 
 #include <string>
-#include <vector>
 
 namespace {
 

@@ -115,7 +115,8 @@ inline constexpr field_set framing_fields(field::transfer_encoding, field::conte
 
 /// The framing of a request's body.
 ///
-/// CONNECT has no body either; what follows its head belongs to the tunnel, if the server agrees to one.
+/// CONNECT is no exception: without framing fields it has no body, and what follows its head belongs to the tunnel
+/// if the server agrees to one.
 /// Returns  none (which for a request is a length of zero), length or chunked; never until_close.
 /// Errors   400: {length_and_transfer_coding, transfer_coding_in_1_0, bad_transfer_coding, chunked_not_last,
 ///          bad_content_length, repeated_content_length}. 501: unknown_transfer_coding.
