@@ -37,8 +37,7 @@ struct router_scope {
 
     router_scope* parent = nullptr; // null: the whole application
     std::string host;
-    std::string prefix;                              // "" or "/a/{b}"
-    flux::detail::dynamic_array<route_pattern::segment> prefix_path; // the same in segments
+    flux::detail::dynamic_array<route_pattern::segment> prefix; // of all that it was mounted at
     flux::detail::dynamic_array<flux::detail::owner<layer>> own_layers;
     flux::detail::dynamic_array<shared_object> own_states;
     any_handler own_not_found; // empty: that of the parent
@@ -169,8 +168,8 @@ private:
         const cut_path path(head.path);
         const std::string_view host = route_table::host_of(head.authority);
         for (const auto& s : scopes) {
-            const bool fits = (s->host.empty() || iequals(s->host, host)) && has_prefix(path, s->prefix_path);
-            const bool better = s->host.empty() == best->host.empty() ? s->prefix_path.size() > best->prefix_path.size()
+            const bool fits = (s->host.empty() || iequals(s->host, host)) && has_prefix(path, s->prefix);
+            const bool better = s->host.empty() == best->host.empty() ? s->prefix.size() > best->prefix.size()
                                                                       : best->host.empty();
             best = fits && better ? s.get() : best;
         }
@@ -323,7 +322,7 @@ public:
         flux::detail::dynamic_array<route_pattern> patterns; // made first: what is wrong with them is found before anything changes
         for (std::uint32_t i = 0; i < from.routes.size(); ++i) {
             const route_pattern& own = from.table.pattern(i);
-            patterns.push_back(within_scope(own, own.method(), scope_->prefix + std::string(prefix)));
+            patterns.push_back(within_scope(own, own.method(), prefix));
         }
         for (const auto& s : from.scopes) {
             require_one_host(s->host, prefix);
@@ -332,9 +331,7 @@ public:
         for (auto& s : from.scopes) {
             s->parent = s->parent == nullptr ? scope_ : s->parent;
             s->host = s->host.empty() ? scope_->host : s->host;
-            s->prefix = scope_->prefix + std::string(prefix) + s->prefix;
-            s->prefix_path.insert(s->prefix_path.begin(), path.begin(), path.end());
-            s->prefix_path.insert(s->prefix_path.begin(), scope_->prefix_path.begin(), scope_->prefix_path.end());
+            s->prefix.insert(s->prefix.begin(), path.begin(), path.end());
             core_->scopes.push_back(std::move(s));
         }
         for (auto& object : from.kept) {
@@ -357,8 +354,6 @@ public:
         auto scope = flux::detail::make_owner<detail::router_scope>();
         scope->parent = scope_;
         scope->host = check.host();
-        scope->prefix = scope_->prefix;
-        scope->prefix_path = scope_->prefix_path;
         core_->scopes.push_back(std::move(scope));
         core_->link();
         return router(core_, core_->scopes.back().get());
@@ -404,18 +399,18 @@ private:
             refuse(own.full_text(), "the handler takes " + std::to_string(h.path_arguments()) +
                                         " path arguments, the pattern has " + std::to_string(own.params().size()));
         }
-        core_->add(within_scope(own, method, scope_->prefix), std::move(h), *scope_);
+        core_->add(within_scope(own, method, {}), std::move(h), *scope_);
         return *this;
     }
     // The pattern below a prefix, for this router's host if it has one.
     [[nodiscard, gnu::cold]] route_pattern within_scope(const route_pattern& own, std::string_view method,
-                                             const std::string& prefix) const {
+                                             std::string_view prefix) const {
         require_one_host(own.host(), own.full_text());
         if (scope_->host.empty() && prefix.empty()) {
             return own;
         }
         const std::string& host = own.host().empty() ? scope_->host : own.host();
-        return route_pattern(method, host + prefix + std::string(own.path()));
+        return route_pattern(method, host + std::string(prefix) + std::string(own.path()));
     }
     void require_one_host(const std::string& host, std::string_view subject) const {
         require(host.empty() || scope_->host.empty() || host == scope_->host, subject, "two hosts for one route");
