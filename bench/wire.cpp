@@ -26,10 +26,12 @@ namespace http = flux::http;
 const std::string hello = "GET /hello HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: wrk/4.1.0\r\nAccept: */*\r\n\r\n";
 const std::string browser =
     "GET /search?q=coroutines&page=2 HTTP/1.1\r\nHost: www.example.com\r\nConnection: keep-alive\r\n"
-    "Cache-Control: max-age=0\r\nsec-ch-ua: \"Chromium\";v=\"118\", \"Not=A?Brand\";v=\"99\"\r\nsec-ch-ua-mobile: ?0\r\n"
+    "Cache-Control: max-age=0\r\nsec-ch-ua: \"Chromium\";v=\"118\", \"Not=A?Brand\";v=\"99\"\r\nsec-ch-ua-mobile: "
+    "?0\r\n"
     "sec-ch-ua-platform: \"Linux\"\r\nUpgrade-Insecure-Requests: 1\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) "
     "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/118.0.0.0 Safari/537.36\r\nAccept: text/html,application/xhtml+xml,"
-    "application/xml;q=0.9,*/*;q=0.8\r\nSec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n"
+    "application/xml;q=0.9,*/*;q=0.8\r\nSec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: "
+    "document\r\n"
     "Accept-Encoding: gzip, deflate, br\r\nAccept-Language: en-US,en;q=0.9\r\n\r\n";
 const std::string answer = "HTTP/1.1 200 OK\r\nServer: flux\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
                            "Content-Type: text/plain\r\nContent-Length: 13\r\n\r\n";
@@ -152,13 +154,27 @@ void run(benchmark::State& state, Round round) {
     }
 }
 
-void hello_request(benchmark::State& state) { run(state, request_round(hello)); }
-void browser_request(benchmark::State& state) { run(state, request_round(browser)); }
-void hello_response(benchmark::State& state) { run(state, response_round()); }
-void write_head(benchmark::State& state) { run(state, write_round()); }
-void small_chunks(benchmark::State& state) { run(state, chunked_round(64, 16)); }
-void large_chunks(benchmark::State& state) { run(state, chunked_round(4, 16384)); }
-void build_fields(benchmark::State& state) { run(state, fields_round()); }
+void hello_request(benchmark::State& state) {
+    run(state, request_round(hello));
+}
+void browser_request(benchmark::State& state) {
+    run(state, request_round(browser));
+}
+void hello_response(benchmark::State& state) {
+    run(state, response_round());
+}
+void write_head(benchmark::State& state) {
+    run(state, write_round());
+}
+void small_chunks(benchmark::State& state) {
+    run(state, chunked_round(64, 16));
+}
+void large_chunks(benchmark::State& state) {
+    run(state, chunked_round(4, 16384));
+}
+void build_fields(benchmark::State& state) {
+    run(state, fields_round());
+}
 
 BENCHMARK(hello_request);
 BENCHMARK(browser_request);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // A chunked body that comes in pieces is decoded like one that comes whole, and what we encode we decode.
 // First octet: how it is cut, and by which limits it is judged. The rest: a body.
-#include "segments.hpp"
-
 #include <flux/http/wire/chunked.hpp>
 
 #include <string>
+
+#include "segments.hpp"
 
 namespace {
 

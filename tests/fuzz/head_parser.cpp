@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // A head that comes in pieces is judged like one that comes whole: same outcome, same place, same parts.
 // First octet: how it is cut, and by which limits it is judged. The rest: one request or response head.
-#include "segments.hpp"
-
 #include <flux/http/wire/framing.hpp>
 #include <flux/http/wire/head_parser.hpp>
 
 #include <string>
+
+#include "segments.hpp"
 
 namespace {
 
@@ -59,7 +59,8 @@ std::string describe(const http::response_head& h, std::string_view all) {
 template <class Parser>
 std::string outcome(Parser& parser, http::parse_state s, std::string_view all) {
     switch (s) {
-    case http::parse_state::need_more: return "more";
+    case http::parse_state::need_more:
+        return "more";
     case http::parse_state::failed:
         fuzz::require(parser.error().offset <= all.size(), "an error lies in the octets");
         return "error " + std::to_string(static_cast<int>(parser.error().code)) + " at " +

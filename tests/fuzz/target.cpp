@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 // URLs, references, hosts, queries, cookies, dates and media types from any octets: no crash, and what is written
 // is read again.
-#include "segments.hpp"
-
 #include <flux/http/message/content_type.hpp>
 #include <flux/http/message/cookie.hpp>
 #include <flux/http/message/date.hpp>
@@ -11,6 +9,8 @@
 #include <flux/http/message/url.hpp>
 
 #include <string>
+
+#include "segments.hpp"
 
 namespace {
 
@@ -72,7 +72,8 @@ void check_values(std::string_view text) {
     if (const auto c = http::parse_set_cookie(text)) {
         require(!c->name.empty(), "a cookie has a name");
     }
-    if (const auto written = http::set_cookie(text.substr(0, text.size() / 2), text.substr(text.size() / 2)).try_text()) {
+    if (const auto written =
+            http::set_cookie(text.substr(0, text.size() / 2), text.substr(text.size() / 2)).try_text()) {
         const auto read = http::parse_set_cookie(*written);
         require(read.has_value() && read->name == text.substr(0, text.size() / 2), "a cookie keeps its name");
     }

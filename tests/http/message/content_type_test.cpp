@@ -33,9 +33,10 @@ TEST_SUITE("http/message/content_type") {
         CHECK_FALSE(content_type::parse("text/+json")->is_json());
     }
     TEST_CASE("what is no media type is refused") {
-        for (const std::string_view text : {"", "text", "text/", "/html", "text/html/x", "te xt/html", "text/ht ml", "text /html",
-                                            "text/html; charset", "text/html; =x", "text/html; a=b c", "text/html; a=\"b",
-                                            "text/html; a =b", "text/html, text/plain", "text/html; a="}) {
+        for (const std::string_view text :
+             {"", "text", "text/", "/html", "text/html/x", "te xt/html", "text/ht ml", "text /html",
+              "text/html; charset", "text/html; =x", "text/html; a=b c", "text/html; a=\"b", "text/html; a =b",
+              "text/html, text/plain", "text/html; a="}) {
             CHECK_FALSE_MESSAGE(content_type::parse(text).has_value(), text);
         }
         CHECK(content_type::parse("text/html;").has_value()); // an empty piece is skipped

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 #include <flux/http/message/cookie.hpp> // also proves the header is self-contained
-
 #include <flux/http/message/fields.hpp>
 
 #include <doctest/doctest.h>
@@ -51,7 +50,8 @@ TEST_SUITE("http/message/cookie") {
         CHECK(c.text() == "__Host-sid=\"a.b\"; Path=/; Max-Age=60; SameSite=Strict; Secure; HttpOnly");
         set_cookie d("a", "");
         d.domain("example.com").expires(sys_seconds(seconds(784111777))).site(same_site::none).secure().partitioned();
-        CHECK(d.text() == "a=; Domain=example.com; Expires=Sun, 06 Nov 1994 08:49:37 GMT; SameSite=None; Secure; Partitioned");
+        CHECK(d.text() ==
+              "a=; Domain=example.com; Expires=Sun, 06 Nov 1994 08:49:37 GMT; SameSite=None; Secure; Partitioned");
         CHECK(set_cookie::removal("a").text() == "a=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT");
         CHECK(set_cookie("a", "1").max_age(seconds(-5)).text() == "a=1; Max-Age=0");
     }
@@ -59,7 +59,8 @@ TEST_SUITE("http/message/cookie") {
         for (const std::string_view name : {"", "a b", "a=b", "a;b", "a\r\n", "\"a\"", "a,b"}) {
             CHECK_FALSE_MESSAGE(set_cookie(name, "1").try_text().has_value(), name);
         }
-        for (const std::string_view value : {"a b", "a;b", "a,b", "a\"b", "a\\b", "a\r\nX: y", "\xc3\xa9", "\x7f", "\"", "\"a\"b\""}) {
+        for (const std::string_view value :
+             {"a b", "a;b", "a,b", "a\"b", "a\\b", "a\r\nX: y", "\xc3\xa9", "\x7f", "\"", "\"a\"b\""}) {
             CHECK_FALSE_MESSAGE(set_cookie("a", value).try_text().has_value(), value);
         }
         for (const std::string_view path : {"a", "/a;b", "/a\r\nb", "/\x7f", "/\xc3\xa9"}) {
@@ -115,14 +116,14 @@ TEST_SUITE("http/message/cookie") {
         const sys_seconds t(seconds(784111777));
         for (const std::string_view text :
              {"Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994",
-              "Sun, 06-Nov-1994 08:49:37 GMT", "6 nov 1994 8:49:37", "1994 nov 06 08:49:37 pst", "08:49:37 06 november 94",
-              "Nov-06-1994/08:49:37", "06 Nov 1994 08:49:37x"}) {
+              "Sun, 06-Nov-1994 08:49:37 GMT", "6 nov 1994 8:49:37", "1994 nov 06 08:49:37 pst",
+              "08:49:37 06 november 94", "Nov-06-1994/08:49:37", "06 Nov 1994 08:49:37x"}) {
             CHECK_MESSAGE(http::parse_cookie_date(text) == t, text);
         }
-        for (const std::string_view text : {"", "06 Nov 1994", "08:49:37 06 1994", "08:49:37 Nov 1994", "24:00:00 06 Nov 1994",
-                                            "08:60:00 06 Nov 1994", "08:49:60 06 Nov 1994", "08:49:37 31 Feb 1994",
-                                            "08:49:37 06 Nov 1600", "8:49 06 Nov 1994", "08:49:371 06 Nov 1994",
-                                            "08:49:37 006 Nov 1994x"}) {
+        for (const std::string_view text :
+             {"", "06 Nov 1994", "08:49:37 06 1994", "08:49:37 Nov 1994", "24:00:00 06 Nov 1994",
+              "08:60:00 06 Nov 1994", "08:49:60 06 Nov 1994", "08:49:37 31 Feb 1994", "08:49:37 06 Nov 1600",
+              "8:49 06 Nov 1994", "08:49:371 06 Nov 1994", "08:49:37 006 Nov 1994x"}) {
             CHECK_FALSE_MESSAGE(http::parse_cookie_date(text).has_value(), text);
         }
         CHECK(http::format_date(*http::parse_cookie_date("01 Jan 69 00:00:00")).substr(12, 4) == "2069");

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include <flux/http/message/fields.hpp> // also proves the header is self-contained
 
-#include "support/counting_new.hpp"
-
 #include <doctest/doctest.h>
 
 #include <string>
 #include <thread>
 #include <utility>
+
+#include "support/counting_new.hpp"
 
 namespace http = flux::http;
 using http::field;

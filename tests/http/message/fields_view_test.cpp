@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include <flux/http/message/fields_view.hpp> // also proves the header is self-contained
-
 #include <flux/http/message/fields.hpp>
+#include <flux/http/message/fields_view.hpp> // also proves the header is self-contained
 
 #include <doctest/doctest.h>
 

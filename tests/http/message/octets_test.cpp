@@ -97,9 +97,9 @@ TEST_SUITE("http/message/octets") {
         CHECK(http::parse_decimal("9223372036854775807", most, n));
         CHECK(n == most);
         using namespace std::string_view_literals;
-        for (const std::string_view bad : {""sv, "+1"sv, "-1"sv, " 1"sv, "1 "sv, "0x1"sv, "1a"sv, "1\0"sv,
-                                           "9223372036854775808"sv, "18446744073709551617"sv,
-                                           "99999999999999999999"sv}) {
+        for (const std::string_view bad :
+             {""sv, "+1"sv, "-1"sv, " 1"sv, "1 "sv, "0x1"sv, "1a"sv, "1\0"sv, "9223372036854775808"sv,
+              "18446744073709551617"sv, "99999999999999999999"sv}) {
             CHECK_FALSE(http::parse_decimal(bad, most, n));
         }
         CHECK_FALSE(http::parse_decimal("6", 5, n));

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include <flux/http/message/scan.hpp> // also proves the header is self-contained
-
 #include <flux/http/message/host.hpp>
+#include <flux/http/message/scan.hpp> // also proves the header is self-contained
 
 #include <doctest/doctest.h>
 
@@ -68,8 +67,7 @@ TEST_SUITE("http/message/scan") {
                 const std::unique_ptr<char[]> buffer(new char[host.size() + after]);
                 host.copy(buffer.get(), host.size());
                 std::fill_n(buffer.get() + host.size(), after, 'x');
-                const bool plain =
-                    detail::is_plain_host(buffer.get(), host.size(), buffer.get() + host.size() + after);
+                const bool plain = detail::is_plain_host(buffer.get(), host.size(), buffer.get() + host.size() + after);
                 yes += plain ? 1U : 0U;
                 wrong += plain && !http::split_host_port(host).valid ? 1U : 0U;
             }

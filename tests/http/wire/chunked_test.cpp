@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include <flux/http/wire/chunked.hpp> // also proves the header is self-contained
 
-#include "support/counting_new.hpp"
-
 #include <doctest/doctest.h>
 
 #include <cstdint>
 #include <string>
 #include <string_view>
+
+#include "support/counting_new.hpp"
 
 namespace http = flux::http;
 using http::chunk_event;
@@ -70,7 +70,8 @@ TEST_SUITE("http/wire/chunked") {
     TEST_CASE("trailers are a list of their own, gone after reset") {
         const http::limits lim;
         http::chunked_decoder decoder(lim);
-        REQUIRE(decoder.next("0\r\nX-Sum: 1\r\nCookie: a=b\r\nx-sum: 2\r\nETag: \"e\"\r\n\r\n").event == chunk_event::done);
+        REQUIRE(decoder.next("0\r\nX-Sum: 1\r\nCookie: a=b\r\nx-sum: 2\r\nETag: \"e\"\r\n\r\n").event ==
+                chunk_event::done);
         CHECK(decoder.trailers().size() == 3);
         CHECK(decoder.trailers().get("x-sum") == "1");
         CHECK(decoder.trailers().present() == http::field_set(field::etag));

@@ -48,12 +48,24 @@ inline void append_octets(std::string_view text, std::string& out, std::optional
             throw std::runtime_error("escape at the end of a line");
         }
         switch (text[i]) {
-        case 'r': out += '\r'; break;
-        case 'n': out += '\n'; break;
-        case 't': out += '\t'; break;
-        case '0': out += '\0'; break;
-        case '\\': out += '\\'; break;
-        case '@': mark = out.size(); break;
+        case 'r':
+            out += '\r';
+            break;
+        case 'n':
+            out += '\n';
+            break;
+        case 't':
+            out += '\t';
+            break;
+        case '0':
+            out += '\0';
+            break;
+        case '\\':
+            out += '\\';
+            break;
+        case '@':
+            mark = out.size();
+            break;
         case 'x':
             out += static_cast<char>(std::stoi(std::string(text.substr(i + 1, 2)), nullptr, 16));
             i += 2;
@@ -71,7 +83,8 @@ inline void append_octets(std::string_view text, std::string& out, std::optional
             i = close;
             break;
         }
-        default: throw std::runtime_error("unknown escape: \\" + std::string(1, text[i]));
+        default:
+            throw std::runtime_error("unknown escape: \\" + std::string(1, text[i]));
         }
     }
 }
@@ -200,7 +213,9 @@ inline std::string printable(std::string_view octets) {
     return out;
 }
 
-inline std::string or_dash(std::string_view octets) { return octets.empty() ? "-" : printable(octets); }
+inline std::string or_dash(std::string_view octets) {
+    return octets.empty() ? "-" : printable(octets);
+}
 
 // Reads messages of one direction. feed() is given everything from the start of the message, at any address.
 class driver {
@@ -287,7 +302,8 @@ private:
         const http::request_head h = request_.head(all);
         static constexpr const char* forms[] = {"origin", "absolute", "authority", "asterisk"};
         log_.push_back("head " + std::string(h.method_token) + " " + forms[static_cast<int>(h.form)] + " " +
-                       printable(h.target) + (h.version == http::version::http_1_0 ? " 1.0 " : " 1.1 ") + or_dash(h.authority));
+                       printable(h.target) + (h.version == http::version::http_1_0 ? " 1.0 " : " 1.1 ") +
+                       or_dash(h.authority));
         log_.push_back("path " + or_dash(h.path) + (h.has_query ? " query " + or_dash(h.query) : ""));
         const http::body_framing body = http::body_length(h);
         describe(h.fields, http::connection_of(h), body);
@@ -354,8 +370,8 @@ private:
     void refuse(http::message_error e, std::size_t from) {
         phase_ = phase::finished;
         used_ = from + e.offset;
-        outcome_ = "error " + std::to_string(http::to_number(e.answer())) + " " +
-                   std::string(http::describe(e.code).name);
+        outcome_ =
+            "error " + std::to_string(http::to_number(e.answer())) + " " + std::string(http::describe(e.code).name);
     }
 
     bool requests_;

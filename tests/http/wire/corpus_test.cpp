@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Every case of tests/corpus/http1, five ways: whole, at every split point, octet by octet flush against an
 // unreadable page, behind another message in the same buffer, and with the buffer moved between pieces.
-#include "corpus.hpp"
-
 #include <doctest/doctest.h>
 
 #include <sys/mman.h>
@@ -10,6 +8,8 @@
 
 #include <cstring>
 #include <memory>
+
+#include "corpus.hpp"
 
 namespace {
 
@@ -23,8 +23,8 @@ public:
         const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
         size_ = (capacity + page - 1) / page * page;
         map_size_ = size_ + page;
-        map_ = static_cast<char*>(
-            ::mmap(nullptr, map_size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+        map_ =
+            static_cast<char*>(::mmap(nullptr, map_size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
         REQUIRE(map_ != MAP_FAILED);
         REQUIRE(::mprotect(map_ + size_, page, PROT_NONE) == 0);
     }
@@ -161,6 +161,10 @@ void run_all(const char* direction, std::size_t at_least) {
 } // namespace
 
 TEST_SUITE("http/wire/corpus") {
-    TEST_CASE("every request case gives its outcome, however it is cut [RFC 9112]") { run_all("request", 250); }
-    TEST_CASE("every response case gives its outcome, however it is cut [RFC 9112]") { run_all("response", 120); }
+    TEST_CASE("every request case gives its outcome, however it is cut [RFC 9112]") {
+        run_all("request", 250);
+    }
+    TEST_CASE("every response case gives its outcome, however it is cut [RFC 9112]") {
+        run_all("response", 120);
+    }
 }

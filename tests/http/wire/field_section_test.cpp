@@ -7,9 +7,9 @@
 #include <vector>
 
 namespace http = flux::http;
-using http::detail::field_section;
 using http::field;
 using http::parse_state;
+using http::detail::field_section;
 
 TEST_SUITE("http/wire/field_section") {
     TEST_CASE("a section may start anywhere, and what comes before counts for the limit of a head") {

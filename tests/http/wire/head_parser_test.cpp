@@ -2,14 +2,14 @@
 // What both parsers promise beyond their outcomes; the outcomes themselves are cases of tests/corpus/http1.
 #include <flux/http/wire/head_parser.hpp> // also proves the header is self-contained
 
-#include "support/counting_new.hpp"
-
 #include <doctest/doctest.h>
 
 #include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "support/counting_new.hpp"
 
 namespace http = flux::http;
 using http::field;

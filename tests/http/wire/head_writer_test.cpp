@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include <flux/http/wire/head_writer.hpp> // also proves the header is self-contained
-
 #include <flux/http/wire/head_parser.hpp>
+#include <flux/http/wire/head_writer.hpp> // also proves the header is self-contained
 
 #include <doctest/doctest.h>
 
@@ -120,7 +119,8 @@ TEST_SUITE("http/wire/head_writer") {
         }
         std::string untouched = "x";
         http::string_sink sink(untouched);
-        CHECK(http::write_request_head(sink, {.target = "/ ", .host = "h"}, http::fields()) == http::errc::invalid_head);
+        CHECK(http::write_request_head(sink, {.target = "/ ", .host = "h"}, http::fields()) ==
+              http::errc::invalid_head);
         CHECK(untouched == "x");
     }
     TEST_CASE("what is written is parsed again, for every registered status and method") {

@@ -38,9 +38,8 @@ TEST_SUITE("http/wire/request_parser") {
                 if (parser.parse(changed) == parse_state::failed) {
                     const http::message_error e = parser.error();
                     // judged as a whole: the version at its first digit, the host at its start, a target likewise
-                    const bool whole = e.code == http::errc::version_not_supported ||
-                                       e.code == http::errc::bad_host || e.code == http::errc::bad_target ||
-                                       e.code == http::errc::bad_target_form;
+                    const bool whole = e.code == http::errc::version_not_supported || e.code == http::errc::bad_host ||
+                                       e.code == http::errc::bad_target || e.code == http::errc::bad_target_form;
                     early += e.offset < at && !whole ? 1U : 0U;
                 }
             }

@@ -353,7 +353,8 @@ struct received_cookie {
     const auto split = [](std::string_view piece) {
         const std::size_t equals = piece.find('=');
         const bool has_value = equals != std::string_view::npos;
-        return std::pair(trim(piece.substr(0, equals)), has_value ? trim(piece.substr(equals + 1)) : std::string_view());
+        return std::pair(trim(piece.substr(0, equals)),
+                         has_value ? trim(piece.substr(equals + 1)) : std::string_view());
     };
     received_cookie out;
     const std::string_view first = take_piece();

@@ -168,8 +168,8 @@ inline void format_date(std::chrono::sys_seconds t, char (&out)[date_size]) noex
         in.expect(" ");
         d.read_time(in);
         in.expect(" GMT");
-        const int this_year = static_cast<int>(
-            std::chrono::year_month_day(std::chrono::floor<std::chrono::days>(now)).year());
+        const int this_year =
+            static_cast<int>(std::chrono::year_month_day(std::chrono::floor<std::chrono::days>(now)).year());
         d.year = this_year - this_year % 100 + two;
         if (d.year > this_year + 50) {
             d.year -= 100;

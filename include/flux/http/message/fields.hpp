@@ -131,9 +131,7 @@ public:
     /// Appends a line, whether or not the name is there already.
     /// Errors   flux::errc::invalid_argument: not a token, or an octet that must not stand in a value.
     ///          flux::errc::limit: a name over 65'535 octets, or more than 16 MiB in all.
-    [[nodiscard]] result<void> try_add(name_ref name, std::string_view value) {
-        return to_result(put(name, value));
-    }
+    [[nodiscard]] result<void> try_add(name_ref name, std::string_view value) { return to_result(put(name, value)); }
     /// Replaces all lines of that name by one, at the place of the first; appends if there was none.
     /// Errors   as try_add(); the list is unchanged then.
     [[nodiscard]] result<void> try_set(name_ref name, std::string_view value) {

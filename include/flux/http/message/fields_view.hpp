@@ -43,8 +43,8 @@ class name_ref {
 public:
     constexpr name_ref(field f) noexcept : text_(to_string(f)), id_(f) {}
     template <class Text>
-        requires std::is_convertible_v<const Text&, std::string_view>
-    name_ref(const Text& name) noexcept : text_(name), id_(to_field(text_)) {}
+    requires std::is_convertible_v<const Text&, std::string_view> name_ref(const Text& name)
+    noexcept : text_(name), id_(to_field(text_)) {}
 
     [[nodiscard]] std::string_view text() const noexcept { return text_; }
     [[nodiscard]] field id() const noexcept { return id_; }

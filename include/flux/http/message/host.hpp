@@ -97,8 +97,8 @@ namespace flux::inline FLUX_ABI::http {
 
 /// A host and, perhaps, a port.
 struct host_port {
-    std::string_view host;   ///< an IPv6 literal keeps its brackets
-    std::string_view port;   ///< digits as written; empty if there was none, or nothing after the colon
+    std::string_view host;    ///< an IPv6 literal keeps its brackets
+    std::string_view port;    ///< digits as written; empty if there was none, or nothing after the colon
     std::uint16_t number = 0; ///< of the port, where there is one
     bool valid = false;
 };

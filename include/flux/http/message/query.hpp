@@ -142,7 +142,8 @@ private:
 /// The first value of that name in `a=1&b=2`, decoded; nothing if there is none.
 [[nodiscard]] inline std::optional<std::string> query_value(std::string_view query, std::string_view name) {
     for (const query_pair& pair : query_pairs(query)) {
-        if (pair.raw_name == name || (pair.raw_name.find_first_of("%+") != std::string_view::npos && pair.name() == name)) {
+        if (pair.raw_name == name ||
+            (pair.raw_name.find_first_of("%+") != std::string_view::npos && pair.name() == name)) {
             return pair.value();
         }
     }

@@ -132,7 +132,8 @@ template <class Block>
     const auto size = static_cast<std::size_t>(end - p);
 #if defined(__SSE2__)
     if (size <= 16 && readable_end - p >= 16) {
-        const auto hits = static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(load_block(p), _mm_set1_epi8(wanted))));
+        const auto hits =
+            static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(load_block(p), _mm_set1_epi8(wanted))));
         return p + std::countr_zero(hits | (1U << size));
     }
 #endif
@@ -179,8 +180,8 @@ template <class Block>
     }
     const auto colon = static_cast<unsigned>(std::countr_zero(others));
     const __m128i digit = _mm_sub_epi8(x, _mm_set1_epi8('0'));
-    const auto digits = static_cast<unsigned>(
-        _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit)));
+    const auto digits =
+        static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit)));
     return colon != 0 && p[colon] == ':' && size - colon <= 5 && ((~digits & inside) >> (colon + 1)) == 0;
 #else
     return false;

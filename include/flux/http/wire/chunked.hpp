@@ -70,7 +70,7 @@ struct chunk_step {
 /// Source   RFC 9112 7.1.
 class chunked_decoder {
 public:
-    explicit chunked_decoder(const limits& lim) noexcept 
+    explicit chunked_decoder(const limits& lim) noexcept
         : limits_(&lim), section_(lim, detail::field_section::kind::trailers) {}
 
     /// Makes ready for the next body; keeps memory.

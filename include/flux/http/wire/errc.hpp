@@ -85,48 +85,77 @@ namespace detail {
 
 inline constexpr errc_info errc_table[] = {
     {errc::none, "none", "no error", status::ok, fault::local},
-    {errc::too_many_empty_lines, "too_many_empty_lines", "more empty lines before the request line than allowed", status::bad_request, fault::peer},
+    {errc::too_many_empty_lines, "too_many_empty_lines", "more empty lines before the request line than allowed",
+     status::bad_request, fault::peer},
     {errc::bad_method, "bad_method", "the method is not a token", status::bad_request, fault::peer},
-    {errc::bad_target, "bad_target", "the request target is empty or holds an octet that cannot be in a URI", status::bad_request, fault::peer},
-    {errc::bad_target_form, "bad_target_form", "the form of the request target does not fit the method", status::bad_request, fault::peer},
+    {errc::bad_target, "bad_target", "the request target is empty or holds an octet that cannot be in a URI",
+     status::bad_request, fault::peer},
+    {errc::bad_target_form, "bad_target_form", "the form of the request target does not fit the method",
+     status::bad_request, fault::peer},
     {errc::bad_request_line, "bad_request_line", "the request line has no version", status::bad_request, fault::peer},
-    {errc::bad_version, "bad_version", "the version is not HTTP/digit.digit followed by the end of the line", status::bad_request, fault::peer},
-    {errc::version_not_supported, "version_not_supported", "the version is neither HTTP/1.0 nor HTTP/1.1", status::http_version_not_supported, fault::peer},
+    {errc::bad_version, "bad_version", "the version is not HTTP/digit.digit followed by the end of the line",
+     status::bad_request, fault::peer},
+    {errc::version_not_supported, "version_not_supported", "the version is neither HTTP/1.0 nor HTTP/1.1",
+     status::http_version_not_supported, fault::peer},
     {errc::bad_status_line, "bad_status_line", "the status line is malformed", status::bad_gateway, fault::peer},
-    {errc::start_line_too_large, "start_line_too_large", "the request or status line exceeds its limit", status::uri_too_long, fault::peer},
+    {errc::start_line_too_large, "start_line_too_large", "the request or status line exceeds its limit",
+     status::uri_too_long, fault::peer},
     {errc::bad_line_ending, "bad_line_ending", "a CR without LF or a LF without CR", status::bad_request, fault::peer},
     {errc::bad_field_name, "bad_field_name", "a field name is not a token", status::bad_request, fault::peer},
-    {errc::space_before_colon, "space_before_colon", "whitespace between field name and colon", status::bad_request, fault::peer},
+    {errc::space_before_colon, "space_before_colon", "whitespace between field name and colon", status::bad_request,
+     fault::peer},
     {errc::missing_colon, "missing_colon", "a field line without a colon", status::bad_request, fault::peer},
     {errc::obs_fold, "obs_fold", "a field line starts with whitespace", status::bad_request, fault::peer},
     {errc::bad_field_value, "bad_field_value", "a control octet in a field value", status::bad_request, fault::peer},
-    {errc::field_too_large, "field_too_large", "a field line exceeds its limit", status::request_header_fields_too_large, fault::peer},
-    {errc::too_many_fields, "too_many_fields", "more field lines than allowed", status::request_header_fields_too_large, fault::peer},
-    {errc::head_too_large, "head_too_large", "the head exceeds its limit", status::request_header_fields_too_large, fault::peer},
+    {errc::field_too_large, "field_too_large", "a field line exceeds its limit",
+     status::request_header_fields_too_large, fault::peer},
+    {errc::too_many_fields, "too_many_fields", "more field lines than allowed", status::request_header_fields_too_large,
+     fault::peer},
+    {errc::head_too_large, "head_too_large", "the head exceeds its limit", status::request_header_fields_too_large,
+     fault::peer},
     {errc::missing_host, "missing_host", "an HTTP/1.1 request without Host", status::bad_request, fault::peer},
     {errc::repeated_host, "repeated_host", "more than one Host line", status::bad_request, fault::peer},
     {errc::bad_host, "bad_host", "the host is empty or malformed", status::bad_request, fault::peer},
-    {errc::bad_content_length, "bad_content_length", "Content-Length is not one decimal number below 2^63", status::bad_request, fault::peer},
-    {errc::repeated_content_length, "repeated_content_length", "more than one Content-Length line", status::bad_request, fault::peer},
-    {errc::length_and_transfer_coding, "length_and_transfer_coding", "both Content-Length and Transfer-Encoding", status::bad_request, fault::peer},
-    {errc::transfer_coding_in_1_0, "transfer_coding_in_1_0", "Transfer-Encoding in an HTTP/1.0 message", status::bad_request, fault::peer},
-    {errc::bad_transfer_coding, "bad_transfer_coding", "Transfer-Encoding is malformed or names chunked twice", status::bad_request, fault::peer},
-    {errc::chunked_not_last, "chunked_not_last", "the last transfer coding is not chunked", status::bad_request, fault::peer},
-    {errc::unknown_transfer_coding, "unknown_transfer_coding", "a transfer coding other than chunked", status::not_implemented, fault::peer},
+    {errc::bad_content_length, "bad_content_length", "Content-Length is not one decimal number below 2^63",
+     status::bad_request, fault::peer},
+    {errc::repeated_content_length, "repeated_content_length", "more than one Content-Length line", status::bad_request,
+     fault::peer},
+    {errc::length_and_transfer_coding, "length_and_transfer_coding", "both Content-Length and Transfer-Encoding",
+     status::bad_request, fault::peer},
+    {errc::transfer_coding_in_1_0, "transfer_coding_in_1_0", "Transfer-Encoding in an HTTP/1.0 message",
+     status::bad_request, fault::peer},
+    {errc::bad_transfer_coding, "bad_transfer_coding", "Transfer-Encoding is malformed or names chunked twice",
+     status::bad_request, fault::peer},
+    {errc::chunked_not_last, "chunked_not_last", "the last transfer coding is not chunked", status::bad_request,
+     fault::peer},
+    {errc::unknown_transfer_coding, "unknown_transfer_coding", "a transfer coding other than chunked",
+     status::not_implemented, fault::peer},
     {errc::body_too_large, "body_too_large", "the body exceeds its limit", status::content_too_large, fault::peer},
-    {errc::bad_chunk_size, "bad_chunk_size", "a chunk size is not a hexadecimal number", status::bad_request, fault::peer},
-    {errc::chunk_size_overflow, "chunk_size_overflow", "a chunk size of 2^63 or more, or of more than 16 digits", status::bad_request, fault::peer},
-    {errc::bad_chunk_extension, "bad_chunk_extension", "a chunk extension is malformed", status::bad_request, fault::peer},
-    {errc::chunk_extensions_too_large, "chunk_extensions_too_large", "the chunk extensions exceed their limit", status::bad_request, fault::peer},
+    {errc::bad_chunk_size, "bad_chunk_size", "a chunk size is not a hexadecimal number", status::bad_request,
+     fault::peer},
+    {errc::chunk_size_overflow, "chunk_size_overflow", "a chunk size of 2^63 or more, or of more than 16 digits",
+     status::bad_request, fault::peer},
+    {errc::bad_chunk_extension, "bad_chunk_extension", "a chunk extension is malformed", status::bad_request,
+     fault::peer},
+    {errc::chunk_extensions_too_large, "chunk_extensions_too_large", "the chunk extensions exceed their limit",
+     status::bad_request, fault::peer},
     {errc::bad_chunk_end, "bad_chunk_end", "chunk data is not followed by CR LF", status::bad_request, fault::peer},
-    {errc::trailers_too_large, "trailers_too_large", "the trailer section exceeds its limit", status::request_header_fields_too_large, fault::peer},
-    {errc::forbidden_trailer, "forbidden_trailer", "a field that frames or routes the message, sent as a trailer", status::bad_request, fault::peer},
-    {errc::expectation_failed, "expectation_failed", "an expectation other than 100-continue", status::expectation_failed, fault::peer},
-    {errc::incomplete_head, "incomplete_head", "the connection ended inside the head", status::bad_request, fault::transport},
-    {errc::incomplete_body, "incomplete_body", "the connection ended inside the body", status::bad_request, fault::transport},
-    {errc::surplus_octets, "surplus_octets", "octets after the end of the message that nobody asked for", status::bad_gateway, fault::peer},
-    {errc::invalid_head, "invalid_head", "a method, target, status or field that cannot be sent", status::internal_server_error, fault::local},
-    {errc::body_length_mismatch, "body_length_mismatch", "the body that was written differs from its announced length", status::internal_server_error, fault::local},
+    {errc::trailers_too_large, "trailers_too_large", "the trailer section exceeds its limit",
+     status::request_header_fields_too_large, fault::peer},
+    {errc::forbidden_trailer, "forbidden_trailer", "a field that frames or routes the message, sent as a trailer",
+     status::bad_request, fault::peer},
+    {errc::expectation_failed, "expectation_failed", "an expectation other than 100-continue",
+     status::expectation_failed, fault::peer},
+    {errc::incomplete_head, "incomplete_head", "the connection ended inside the head", status::bad_request,
+     fault::transport},
+    {errc::incomplete_body, "incomplete_body", "the connection ended inside the body", status::bad_request,
+     fault::transport},
+    {errc::surplus_octets, "surplus_octets", "octets after the end of the message that nobody asked for",
+     status::bad_gateway, fault::peer},
+    {errc::invalid_head, "invalid_head", "a method, target, status or field that cannot be sent",
+     status::internal_server_error, fault::local},
+    {errc::body_length_mismatch, "body_length_mismatch", "the body that was written differs from its announced length",
+     status::internal_server_error, fault::local},
 };
 inline constexpr std::size_t errc_count = sizeof(errc_table) / sizeof(errc_table[0]);
 
@@ -175,12 +204,16 @@ public:
         case errc::head_too_large:
         case errc::body_too_large:
         case errc::chunk_extensions_too_large:
-        case errc::trailers_too_large: return error_kind::limit;
+        case errc::trailers_too_large:
+            return error_kind::limit;
         case errc::incomplete_head:
-        case errc::incomplete_body: return error_kind::network;
+        case errc::incomplete_body:
+            return error_kind::network;
         case errc::invalid_head:
-        case errc::body_length_mismatch: return error_kind::usage;
-        default: return error_kind::protocol;
+        case errc::body_length_mismatch:
+            return error_kind::usage;
+        default:
+            return error_kind::protocol;
         }
     }
 };
@@ -189,7 +222,9 @@ inline constinit const http_domain http_domain_instance{};
 
 } // namespace detail
 
-[[nodiscard]] inline const error_domain& http_category() noexcept { return detail::http_domain_instance; }
+[[nodiscard]] inline const error_domain& http_category() noexcept {
+    return detail::http_domain_instance;
+}
 [[nodiscard]] inline std::error_code make_error_code(errc code) noexcept {
     return {static_cast<int>(code), http_category()};
 }

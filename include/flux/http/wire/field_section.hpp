@@ -51,7 +51,8 @@ public:
     // Appends the complete lines of [base, base + size) to `out`. After `done`, position() is behind the empty
     // line; after `failed`, position() is the offending octet and error() says why.
     [[nodiscard]] parse_state parse(const char* base, std::size_t size, field_storage& out) {
-        if (state_ == state::line_start && take_usual_lines(base, base + std::min<std::size_t>(size, max_octets()), out)) {
+        if (state_ == state::line_start &&
+            take_usual_lines(base, base + std::min<std::size_t>(size, max_octets()), out)) {
             return parse_state::done;
         }
         return parse_by_state(base, size, out);
@@ -60,8 +61,7 @@ public:
 private:
     enum class state : std::uint8_t { line_start, name, space, value, value_lf, section_lf };
 
-    [[nodiscard, gnu::noinline]] parse_state parse_by_state(const char* base, std::size_t size,
-                                                            field_storage& out) {
+    [[nodiscard, gnu::noinline]] parse_state parse_by_state(const char* base, std::size_t size, field_storage& out) {
         const char* p = base + at_;
         const std::uint32_t end_limit = max_octets();
         const char* const section_end = base + std::min<std::size_t>(size, end_limit);
@@ -89,7 +89,8 @@ private:
                     return fail(kind_ == kind::head ? errc::too_many_fields : errc::trailers_too_large, base, p);
                 }
                 line_ = static_cast<std::uint32_t>(p - base);
-                bound_ = end_limit - line_ < limits_->field_line_octets ? end_limit : line_ + limits_->field_line_octets;
+                bound_ =
+                    end_limit - line_ < limits_->field_line_octets ? end_limit : line_ + limits_->field_line_octets;
                 end = base + std::min<std::size_t>(size, bound_);
                 s = state::name;
                 [[fallthrough]];
@@ -232,10 +233,13 @@ private:
         }
         switch (stop) {
         case ' ':
-        case '\t': return errc::space_before_colon;
+        case '\t':
+            return errc::space_before_colon;
         case '\r':
-        case '\n': return errc::missing_colon;
-        default: return errc::bad_field_name;
+        case '\n':
+            return errc::missing_colon;
+        default:
+            return errc::bad_field_name;
         }
     }
     [[nodiscard]] parse_state pause(state s, const char* base, const char* p) noexcept {
@@ -256,9 +260,9 @@ private:
     }
 
     const limits* limits_;
-    std::uint32_t at_ = 0;        // octets already judged
-    std::uint32_t bound_ = 0;     // what the current line, or between lines the section, must not exceed
-    std::uint32_t line_ = 0;      // start of the current line, which is that of its name
+    std::uint32_t at_ = 0;    // octets already judged
+    std::uint32_t bound_ = 0; // what the current line, or between lines the section, must not exceed
+    std::uint32_t line_ = 0;  // start of the current line, which is that of its name
     std::uint32_t value_ = 0;
     std::uint16_t name_size_ = 0;
     field id_ = field::other;

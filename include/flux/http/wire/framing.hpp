@@ -7,8 +7,8 @@
 #pragma once
 
 #include <flux/http/message/field_list.hpp>
-#include <flux/http/wire/errc.hpp>
 #include <flux/http/message/head.hpp>
+#include <flux/http/wire/errc.hpp>
 
 #include <cstdint>
 #include <limits>

@@ -38,7 +38,7 @@ public:
     [[nodiscard]] bool untouched() const noexcept { return at_ == start_ && outcome_ == parse_state::need_more; }
 
 protected:
-    head_parser(const limits& lim, field_storage& storage) noexcept 
+    head_parser(const limits& lim, field_storage& storage) noexcept
         : limits_(&lim), storage_(&storage), section_(lim, field_section::kind::head) {}
     ~head_parser() = default;
 
@@ -87,10 +87,10 @@ protected:
     }
 
     const limits* limits_;
-    field_storage* storage_; // never null; not owned
-    std::uint32_t at_ = 0;              // octets judged; the place of the error when failed
-    std::uint32_t start_ = 0;           // where the start line begins
-    std::uint32_t bound_ = 0;           // where the start line must have ended
+    field_storage* storage_;  // never null; not owned
+    std::uint32_t at_ = 0;    // octets judged; the place of the error when failed
+    std::uint32_t start_ = 0; // where the start line begins
+    std::uint32_t bound_ = 0; // where the start line must have ended
     parse_state outcome_ = parse_state::need_more;
     errc error_ = errc::none;
     field_section section_;

@@ -2,9 +2,9 @@
 // flux/http/wire/request_parser.hpp - request heads from octets; see head_parser.hpp for what both parsers promise.
 #pragma once
 
+#include <flux/http/message/head.hpp>
 #include <flux/http/message/host.hpp>
 #include <flux/http/message/scan.hpp>
-#include <flux/http/message/head.hpp>
 #include <flux/http/wire/head_parser_base.hpp>
 
 #include <algorithm>
@@ -27,9 +27,7 @@ namespace flux::inline FLUX_ABI::http {
 /// Source   RFC 9112 2.2, 2.3, 3, 5; RFC 9110 5.5, 7.2.
 class request_parser : public detail::head_parser {
 public:
-    request_parser(const limits& lim, field_storage& storage) noexcept : head_parser(lim, storage) {
-        reset();
-    }
+    request_parser(const limits& lim, field_storage& storage) noexcept : head_parser(lim, storage) { reset(); }
 
     /// Makes ready for the next head.
     void reset() noexcept {
@@ -190,7 +188,8 @@ private:
                 end = base + std::min<std::size_t>(octets.size(), bound_);
                 state_ = state::start;
                 continue;
-            case state::fields: return parse_state::done;
+            case state::fields:
+                return parse_state::done;
             }
         }
     }

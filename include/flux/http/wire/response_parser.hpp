@@ -20,9 +20,7 @@ namespace flux::inline FLUX_ABI::http {
 /// Source   RFC 9112 4, 5.
 class response_parser : public detail::head_parser {
 public:
-    response_parser(const limits& lim, field_storage& storage) noexcept : head_parser(lim, storage) {
-        reset();
-    }
+    response_parser(const limits& lim, field_storage& storage) noexcept : head_parser(lim, storage) { reset(); }
 
     /// Makes ready for the next head.
     void reset() noexcept {
@@ -113,7 +111,8 @@ private:
             begin_fields(base, p + 1);
             state_ = state::fields;
             return parse_state::done;
-        case state::fields: break;
+        case state::fields:
+            break;
         }
         return parse_state::done;
     }
