@@ -31,7 +31,7 @@ task<> echo(memory_stream s) {
     }
 }
 
-task<> serve(memory_listener& listener) {
+task<> serve_all(memory_listener& listener) {
     auto ctx = co_await this_context();
     task_scope connections(ctx);
     for (;;) {
@@ -63,7 +63,7 @@ TEST_CASE("a server runs over it, whether its operations wait or not") {
         virtual_loop loop;
         int answers = 0;
         auto body = [&](task_scope& scope) -> task<> {
-            scope.spawn(serve, std::ref(listener));
+            scope.spawn(serve_all, std::ref(listener));
             for (int i = 0; i < 5; ++i) {
                 auto s = listener.connect().value();
                 co_await s.write_all(as_octets("hello"));
