@@ -70,6 +70,24 @@ TEST_CASE("an element of the array may be appended to it") {
     }
 }
 
+TEST_CASE("an element whose constructor throws is not there") {
+    struct picky {
+        explicit picky(int v) : value(v) {
+            if (v < 0) {
+                throw v;
+            }
+        }
+        int value;
+    };
+    dynamic_array<picky> a;
+    for (int i = 0; i < 10; ++i) {
+        CHECK_THROWS_AS(a.emplace_back(-1), int);
+        a.emplace_back(i);
+        CHECK(a.size() == static_cast<std::size_t>(i) + 1);
+        CHECK(a.back().value == i);
+    }
+}
+
 TEST_CASE("copies are equal and independent, moves leave nothing behind") {
     dynamic_array<std::string> a;
     a.push_back("one");

@@ -62,9 +62,11 @@ public:
             // made first: the arguments may refer to an element
             T value(std::forward<Args>(args)...);
             grow(capacity_ == 0 ? 4 : capacity_ * 2);
-            return *::new (static_cast<void*>(data_ + size_++)) T(std::move(value));
+            ::new (static_cast<void*>(data_ + size_)) T(std::move(value));
+        } else {
+            ::new (static_cast<void*>(data_ + size_)) T(std::forward<Args>(args)...);
         }
-        return *::new (static_cast<void*>(data_ + size_++)) T(std::forward<Args>(args)...);
+        return data_[size_++]; // counted once it exists: a constructor may throw
     }
     void push_back(T value) { emplace_back(std::move(value)); }
     void pop_back() noexcept { data_[--size_].~T(); }
