@@ -27,8 +27,6 @@ struct counters {
     std::uint64_t enters = 0;
 };
 
-constexpr std::string_view hello_request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-
 // A client with blocking sockets: every round asks on all connections, then reads all answers.
 class plain_client {
 public:
