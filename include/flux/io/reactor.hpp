@@ -25,6 +25,7 @@
 #include <tuple>
 #include <utility>
 
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -124,6 +125,7 @@ public:
     template <class T>
     T run(task<T> main) {
         FLUX_ASSERT(scheduler::current() == nullptr, "a reactor is already running on this thread");
+        FLUX_ASSERT(::pthread_equal(owner_, ::pthread_self()) != 0, "a reactor must run on the thread that created it");
         const thread_binding binding(*this);
         detail::context_node root(*this);
         detail::outcome<T> end;
@@ -312,6 +314,7 @@ private:
     static constexpr int max_spin_misses = 4; // then sleep at once until a short wait shows up again
 
     reactor_options options_;
+    ::pthread_t owner_ = ::pthread_self(); // the ring takes no work from others
     driver_choice choice_;
     detail::owner<detail::driver> driver_;
     detail::context_node* root_ = nullptr;

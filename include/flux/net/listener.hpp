@@ -195,7 +195,7 @@ public:
             refused_ = errc::closed;
             return true;
         }
-        FLUX_ASSERT(home().on_own_thread(), "an operation was started on a thread that does not own its reactor");
+        FLUX_ASSERT(core_->home().on_own_thread(), "an operation was started on a thread that does not own its reactor");
         if (ctx().stopped()) {
             refused_ = to_errc(ctx().reason());
             return true;

@@ -32,7 +32,7 @@ public:
         if (core_ == nullptr) {
             return true;
         }
-        FLUX_ASSERT(home().on_own_thread(), "an operation was started on a thread that does not own its reactor");
+        FLUX_ASSERT(core_->home().on_own_thread(), "an operation was started on a thread that does not own its reactor");
         stopped_ = ctx().stopped();
         overlap_ = core_->is_reading();
         if (stopped_ || overlap_) {
@@ -187,7 +187,7 @@ protected:
         if (core_ == nullptr) {
             return refuse(errc::closed);
         }
-        FLUX_ASSERT(home().on_own_thread(), "an operation was started on a thread that does not own its reactor");
+        FLUX_ASSERT(core_->home().on_own_thread(), "an operation was started on a thread that does not own its reactor");
         if (ctx().stopped()) {
             return refuse(to_errc(ctx().reason()));
         }

@@ -1,0 +1,27 @@
+// expect: flux: misuse: a stream was closed while an operation on it was in flight
+// SPDX-License-Identifier: MIT
+#include <flux/coro/scope.hpp>
+#include <flux/coro/sleep.hpp>
+#include <flux/net/socket_stream.hpp>
+
+#include <string>
+#include <tuple>
+
+#include <sys/socket.h>
+
+int main() {
+    int both[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM, 0, both) != 0) {
+        return 1;
+    }
+    flux::reactor r;
+    flux::unix_stream stream(r, flux::unique_fd(both[0]));
+    const std::string big(10'000'000, 'x');
+    auto use = [&]() -> flux::task<> { std::ignore = co_await flux::attempt(stream.write_all(flux::as_octets(big))); };
+    auto body = [&](flux::task_scope& scope) -> flux::task<> {
+        scope.spawn(use);
+        co_await flux::sleep_for(flux::milliseconds(1));
+        stream.close();
+    };
+    r.run(flux::with_scope(body));
+}
