@@ -551,6 +551,58 @@ TEST_CASE("a read from a pipe that somebody else has emptied waits for more") {
     });
 }
 
+TEST_CASE("a descriptor that its owner has made non-blocking waits as any other") {
+    on_each([](detail::driver& d) {
+        const auto set_nonblocking = [](const unique_fd& fd) {
+            REQUIRE(::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) | O_NONBLOCK) == 0);
+        };
+        const socket_pair pair;
+        set_nonblocking(pair.ours);
+        noted_op receive(io_kind::receive, pair.ours.get());
+        d.start(receive);
+        for (int i = 0; i < 3; ++i) {
+            look(d);
+        }
+        CHECK(receive.in_flight());
+        pair.say("x");
+        wait_until(d, [&] { return !receive.seen.empty(); });
+        CHECK(take(d, receive) == "x");
+        d.cancel(receive);
+        wait_until(d, [&] { return !receive.in_flight(); });
+
+        listening server;
+        set_nonblocking(server.fd);
+        noted_op accept(io_kind::accept, server.fd.get());
+        d.start(accept);
+        look(d);
+        look(d);
+        CHECK(accept.in_flight());
+        const unique_fd client = server.connect();
+        wait_until(d, [&] { return !accept.seen.empty(); });
+        CHECK(accept.result() >= 0);
+        ::close(accept.result());
+        d.cancel(accept);
+        wait_until(d, [&] { return !accept.in_flight(); });
+
+        const pipe_pair pipe;
+        set_nonblocking(pipe.out);
+        char room[4] = {};
+        noted_op read(io_kind::read, pipe.out.get());
+        read.data = room;
+        read.size = sizeof room;
+        d.start(read);
+        look(d);
+        look(d);
+        CHECK(read.in_flight());
+        REQUIRE(::write(pipe.in.get(), "ab", 2) == 2);
+        wait_until(d, [&] { return read.ended(); });
+        CHECK(read.result() == 2);
+        for (const int fd : {pair.ours.get(), server.fd.get(), pipe.out.get()}) {
+            d.forget(fd);
+        }
+    });
+}
+
 TEST_CASE("a signal that interrupts the wait loses nothing") {
     on_each([](detail::driver& d) {
         struct ::sigaction action {};
