@@ -57,6 +57,10 @@
 #include <flux/net/socket_ops.hpp>
 #include <flux/net/socket_stream.hpp>
 #include <flux/net/connect.hpp>
+#include <flux/net/destination.hpp>
+#include <flux/net/resolve_errc.hpp>
+#include <flux/net/system_resolver.hpp>
+#include <flux/net/connector.hpp>
 #include <flux/net/listener.hpp>
 #include <flux/net/read.hpp>
 #include <flux/net/udp.hpp>
