@@ -334,6 +334,9 @@ task<> with_scope_impl(F& f, scope_policy policy) {
 ///
 /// The body runs under the scope's context like a child: when a child fails or the scope is stopped, what the body
 /// waits for is stopped, too, so that it cannot wait for ever for somebody who has failed.
+///
+/// The body's own locals die when it ends, which is before its children do: what children borrow belongs outside of
+/// the body, or the body ends with `co_await scope.join()`.
 /// Params   f  borrowed until the returned task ends: name the closure, then pass it.
 /// Errors   that of the body, for which the children are stopped first; else the first one of a child.
 template <class F>
