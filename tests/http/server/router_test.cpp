@@ -223,7 +223,8 @@ TEST_SUITE("http/server/router") {
         CHECK(get(app, "/sub/../a?x") == "308 Location: /a?x 308 Permanent Redirect\n");
         CHECK(get(app, "/sub/..%2fa") == "400 400 Bad Request\n");
         CHECK(get(app, "/a%") == "400 400 Bad Request\n");
-        CHECK(ask(app, "CONNECT", "example.com:443") == "404 404 Not Found\n");
+        CHECK(ask(app, "CONNECT", "example.com:443") ==
+              "405 Allow: GET, HEAD, OPTIONS, POST, PUT 405 Method Not Allowed\n");
         CHECK(get(app, "http://example.com") == "404 404 Not Found\n");
         CHECK(get(app, "http://example.com/a") == "200 a@/a");
         parsed_request req("GET /none HTTP/1.1");
@@ -370,6 +371,28 @@ TEST_SUITE("http/server/router") {
         router foreign;
         foreign.get("other.test/q", tell("q"));
         CHECK(complaint([&] { own.mount("/f", std::move(foreign)); }).find("two hosts") != std::string::npos);
+    }
+
+    TEST_CASE("a fallback gets every request that has no route, as it came") {
+        router app;
+        app.fallback([](request& req) { return "fell " + std::string(req.target()); });
+        CHECK(get(app, "/") == "200 fell /");
+        app.get("/a", tell("a")).get("/sub/", tell("s")).get("/n/{n}", [](request&, int) { return "n"; });
+        CHECK(get(app, "/a") == "200 a@/a");
+        CHECK(get(app, "/n/x") == "200 fell /n/x");
+        CHECK(ask(app, "DELETE", "/a") == "200 fell /a");
+        CHECK(ask(app, "BREW", "/pot") == "200 fell /pot");
+        CHECK(ask(app, "OPTIONS", "*") == "200 fell *");
+        CHECK(ask(app, "CONNECT", "example.com:443") == "200 fell example.com:443");
+        for (const char* const path : {"/sub", "//a", "/x/../a", "/sub/..%2fa", "/a%", "/%00"}) {
+            CHECK(get(app, path) == "200 fell " + std::string(path));
+        }
+        router inner;
+        inner.not_found([] { return http::status::gone; });
+        app.mount("/inner", std::move(inner));
+        CHECK(get(app, "/inner/none") == "410");
+        CHECK(get(app, "/inner/%") == "200 fell /inner/%");
+        CHECK_THROWS_AS(app.fallback([](request&, int) { return "x"; }), flux::error);
     }
 
     TEST_CASE("the longest prefix of the right host answers what has no route") {

@@ -41,6 +41,7 @@ struct router_scope {
     flux::detail::dynamic_array<flux::detail::owner<layer>> own_layers;
     flux::detail::dynamic_array<shared_object> own_states;
     any_handler own_not_found; // empty: that of the parent
+    any_handler own_fallback;  // the same
 
     // What follows from this scope and those above it; made by router_core::link().
     flux::detail::dynamic_array<layer*> layers; // the outermost first
@@ -86,6 +87,7 @@ public:
     [[gnu::cold]] void link() {
         for (const auto& s : scopes) {
             const any_handler* nobody_found = &not_found_;
+            const any_handler* fallback = nullptr;
             s->layers.clear();
             s->states = state_table();
             if (s->parent != nullptr) {
@@ -98,16 +100,16 @@ public:
             for (const router_scope::shared_object& own : s->own_states) {
                 s->states.set(own.tag, own.object);
             }
-            for (const router_scope* at = s.get(); at != nullptr; at = at->parent) {
-                if (at->own_not_found) {
+            for (const router_scope* at = s.get(); at != nullptr && fallback == nullptr; at = at->parent) {
+                if (at->own_not_found && nobody_found == &not_found_) {
                     nobody_found = &at->own_not_found;
-                    break;
                 }
+                fallback = at->own_fallback ? &at->own_fallback : nullptr;
             }
-            s->not_found.set(*nobody_found, s->layers);
-            s->bad_path.set(bad_path_, s->layers);
-            s->refused.set(refused_, s->layers);
-            s->redirected.set(redirected_, s->layers);
+            s->not_found.set(fallback != nullptr && nobody_found == &not_found_ ? *fallback : *nobody_found, s->layers);
+            s->bad_path.set(fallback != nullptr ? *fallback : bad_path_, s->layers);
+            s->refused.set(fallback != nullptr ? *fallback : refused_, s->layers);
+            s->redirected.set(fallback != nullptr ? *fallback : redirected_, s->layers);
         }
         for (const auto& r : routes) {
             r->layered.set(r->handler, r->scope->layers);
@@ -155,7 +157,7 @@ private:
         case match_kind::found:
         case match_kind::not_found: break;
         }
-        const bool whole_server = req.head().form == target_form::asterisk;
+        const bool whole_server = req.head().path.empty();
         return whole_server ? &scope.refused.get() : &scope.not_found.get();
     }
 
@@ -189,6 +191,7 @@ private:
         return true;
     }
 
+    // An empty path is the whole server's: OPTIONS *, or CONNECT, which it does not offer.
     [[nodiscard]] response answer_other_method(const request& req) const {
         const request_head& head = req.head();
         response answer = head.method == method::options ? response(status::no_content)
@@ -299,6 +302,18 @@ public:
         require(static_cast<bool>(h), "", "not_found() with an empty handler");
         require(h.path_arguments() == 0, "", "not_found() with a handler that takes path arguments");
         scope_->own_not_found = std::move(h);
+        core_->link();
+        return *this;
+    }
+
+    /// Answers every request that no route answers, as it came: other methods of a path that has routes, paths that
+    /// are not clean or not well-formed, and targets without a path, which are `*` and the host:port of CONNECT. Only
+    /// not_found() comes before it. A router with nothing else hands on every request.
+    router& fallback(any_handler h) {
+        require_open();
+        require(static_cast<bool>(h), "", "fallback() with an empty handler");
+        require(h.path_arguments() == 0, "", "fallback() with a handler that takes path arguments");
+        scope_->own_fallback = std::move(h);
         core_->link();
         return *this;
     }

@@ -163,7 +163,9 @@ private:
         const connection_options said = connection_of(head);
         ex.terms.asked = head.method;
         ex.terms.version = head.version;
-        ex.terms.keep_alive = said.persistent && requests_ < options().max_requests && !server_->draining;
+        // what follows CONNECT was meant for a tunnel
+        ex.terms.keep_alive = said.persistent && requests_ < options().max_requests && !server_->draining &&
+                              head.method != method::connect;
         ex.terms.said_keep_alive = said.keep_alive && head.version == version::http_1_0;
         ex.request.assign(head, this);
         ex.handler = server_->application->resolve(ex.request);
