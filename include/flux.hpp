@@ -112,6 +112,7 @@
 #include <flux/http/server/server_connection.hpp>
 #include <flux/http/server/server.hpp>
 #include <flux/http/server/serve.hpp>
+#include <flux/http/client/redirect.hpp>
 
 #if defined(FLUX_WITH_TESTING) && FLUX_WITH_TESTING
 #include <flux/testing.hpp>
