@@ -114,6 +114,10 @@
 #include <flux/http/server/serve.hpp>
 #include <flux/http/client/redirect.hpp>
 
+#if defined(FLUX_WITH_ZLIB) && FLUX_WITH_ZLIB
+#include <flux/zlib.hpp>
+#endif
+
 #if defined(FLUX_WITH_TESTING) && FLUX_WITH_TESTING
 #include <flux/testing.hpp>
 #endif

@@ -54,6 +54,9 @@ enum class errc : std::uint8_t {
     chunked_not_last,
     unknown_transfer_coding,
     body_too_large,
+    // content coding
+    bad_content_coding,
+    unknown_content_coding,
     // chunked coding
     bad_chunk_size,
     chunk_size_overflow,
@@ -131,6 +134,10 @@ inline constexpr errc_info errc_table[] = {
     {errc::unknown_transfer_coding, "unknown_transfer_coding", "a transfer coding other than chunked",
      status::not_implemented, fault::peer},
     {errc::body_too_large, "body_too_large", "the body exceeds its limit", status::content_too_large, fault::peer},
+    {errc::bad_content_coding, "bad_content_coding", "the content is not what its Content-Encoding says",
+     status::bad_request, fault::peer},
+    {errc::unknown_content_coding, "unknown_content_coding", "a content coding that is not decoded here",
+     status::unsupported_media_type, fault::peer},
     {errc::bad_chunk_size, "bad_chunk_size", "a chunk size is not a hexadecimal number", status::bad_request,
      fault::peer},
     {errc::chunk_size_overflow, "chunk_size_overflow", "a chunk size of 2^63 or more, or of more than 16 digits",

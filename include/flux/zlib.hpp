@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT
+// flux/zlib.hpp - gzip and deflate: coding and decoding of content, for servers and clients. Needs zlib.
+//
+// Deliberately not here: other codings; what a message says about its coding (http/message/content_coding.hpp).
+#pragma once
+
+// --- include list written by tools/amalgamate.py --umbrella; edit nothing down to the end mark ---
+// --- end of the include list ---
