@@ -445,6 +445,85 @@ TEST_CASE("a write that failed loses the answer, also if the handler looked away
     }
 }
 
+TEST_CASE("who watches a request is told once how its exchange ended, also where the answer outlives the handler") {
+    struct note {
+        std::string target;
+        http::exchange_end end;
+        std::string why;
+    };
+    std::vector<note> notes;
+    const auto watch = [&notes](http::request& req) {
+        req.at_end([&notes](const http::request& r, const http::exchange_end& end) {
+            notes.push_back({std::string(r.target()), end, end.why != nullptr ? end.why->message() : std::string()});
+            throw std::runtime_error("an observer changes nothing");
+        });
+    };
+    http::router app;
+    app.get("/now", [&](http::request& req) {
+        watch(req);
+        return "12345";
+    });
+    app.get("/large", [&](http::request& req) {
+        watch(req);
+        return std::string(70'000, 'x');
+    });
+    app.get("/later", [&](http::request& req) -> task<http::response> {
+        watch(req);
+        co_await sleep_for(1s);
+        co_return http::text("123").code(http::status::created);
+    });
+    app.post("/read", [&](http::request& req) -> task<std::string> {
+        watch(req);
+        co_return co_await req.text();
+    });
+    app.get("/failed", [&](http::request& req) -> task<std::string> {
+        watch(req);
+        co_return fail(flux::errc::limit);
+    });
+    app.get("/streamed", [&](http::request& req, http::responder& out) -> task<> {
+        watch(req);
+        co_await out.write("12");
+        co_await out.write("34");
+    });
+    app.get("/cut", [&](http::request& req, http::responder& out) -> task<> {
+        watch(req);
+        co_await out.write("12");
+        co_await fail(flux::errc::closed);
+    });
+    app.get("/produced", [&](http::request& req) {
+        watch(req);
+        CHECK(req.is_observed());
+        return http::response().stream([&notes](http::body_writer& w) -> task<> {
+            CHECK(notes.back().target != "/produced");
+            co_await w.write("123456");
+        });
+    });
+    const auto told = [&](std::string method, std::string target, std::string rest = "\r\n") {
+        const std::size_t before = notes.size();
+        ignore_result(serve(app, method + " " + target + " HTTP/1.1\r\nHost: a\r\n" + rest), "only its end counts");
+        REQUIRE(notes.size() == before + 1);
+        CHECK(notes.back().target == target);
+        const http::exchange_end& e = notes.back().end;
+        return std::to_string(to_number(e.code)) + (e.complete ? " complete " : " cut ") + std::to_string(e.received) +
+               " in " + std::to_string(e.sent) + " out" + (notes.back().why.empty() ? "" : ": " + notes.back().why);
+    };
+    notes.emplace_back();
+    CHECK(told("GET", "/now") == "200 complete 0 in 5 out");
+    CHECK(told("HEAD", "/now") == "200 complete 0 in 0 out");
+    CHECK(told("GET", "/large") == "200 complete 0 in 70000 out");
+    CHECK(told("HEAD", "/large") == "200 complete 0 in 0 out");
+    CHECK(told("GET", "/later") == "201 complete 0 in 3 out");
+    CHECK(told("HEAD", "/later") == "201 complete 0 in 0 out");
+    CHECK(told("POST", "/read", "Content-Length: 4\r\n\r\nabcd") == "200 complete 4 in 4 out");
+    CHECK(told("POST", "/read", "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n") == "200 complete 2 in 2 out");
+    CHECK(told("POST", "/read", "Transfer-Encoding: chunked\r\n\r\n2\r\nabc") == "400 complete 2 in 16 out");
+    CHECK(told("GET", "/failed") == "413 complete 0 in 22 out");
+    CHECK(told("GET", "/streamed") == "200 complete 0 in 4 out");
+    CHECK(told("GET", "/cut") == "200 cut 0 in 2 out: already closed");
+    CHECK(told("GET", "/produced") == "200 complete 0 in 6 out");
+    CHECK(told("HEAD", "/produced") == "200 complete 0 in 0 out");
+}
+
 TEST_CASE("the last allowed request is answered with Connection: close") {
     const http::router app = make_app();
     http::server_options options;

@@ -29,6 +29,8 @@ public:
     [[nodiscard]] virtual fields_view trailers() const noexcept = 0;
     /// The whole length if it is known before it is read.
     [[nodiscard]] virtual std::optional<std::uint64_t> length() const noexcept = 0;
+    /// Why it cannot be read on; null if it can.
+    [[nodiscard]] virtual const error* failure() const noexcept { return nullptr; }
 
 protected:
     ~body_source() = default;
@@ -101,6 +103,8 @@ public:
         return source_ == nullptr ? fields_view() : source_->trailers();
     }
     [[nodiscard]] bool has_body() const noexcept { return source_ != nullptr; }
+    /// Why the body cannot be read on: the error of next() that ended it. Null if there was none.
+    [[nodiscard]] const error* failure() const noexcept { return source_ == nullptr ? nullptr : source_->failure(); }
 
 private:
     template <class Piece>

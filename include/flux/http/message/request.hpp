@@ -7,10 +7,12 @@
 #pragma once
 
 #include <flux/core/dynamic_array.hpp>
+#include <flux/core/function.hpp>
 #include <flux/core/time.hpp>
 #include <flux/http/message/body.hpp>
 #include <flux/http/message/head.hpp>
 #include <flux/http/message/query.hpp>
+#include <flux/http/message/status.hpp>
 
 #include <array>
 #include <cstddef>
@@ -18,10 +20,20 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace flux::inline FLUX_ABI::http {
 
 class responder; // server/responder.hpp
+
+/// How an exchange ended, for logs and counters.
+struct exchange_end {
+    status code{};               ///< of the answer; no status (number 0) if none was made, because nobody listens
+    bool complete = false;       ///< the whole answer is on its way
+    std::uint64_t received = 0;  ///< octets of the request's content that were read
+    std::uint64_t sent = 0;      ///< octets of the answer's content
+    const error* why = nullptr;  ///< what cut the answer off; null if it is complete
+};
 
 namespace detail {
 
@@ -146,6 +158,11 @@ public:
     /// it gets from `next` must add them here beforehand: once the handler writes, the head is out.
     [[nodiscard]] responder* streams_to() const noexcept { return streams_to_; }
 
+    /// Called once when the exchange is over, however it ended: also for an answer that is produced long after its
+    /// handler and layers have returned. In the order in which they were added; what they throw is dropped.
+    using end_observer = unique_function<void(const request&, const exchange_end&)>;
+    void at_end(end_observer observer) { at_end_.push_back(std::move(observer)); }
+
     /// Where the peer's address comes from; implemented by the connection.
     class remote_source {
     public:
@@ -166,6 +183,7 @@ public:
         streams_to_ = nullptr;
         streamed_ = false;
         decoded_.clear();
+        at_end_.clear();
     }
     /// The same head at another address. Call it while the octets are still at the old one.
     void rebase(const request_head& head) noexcept {
@@ -183,6 +201,18 @@ public:
     /// A streaming handler has come to its end.
     void set_streamed() noexcept { streamed_ = true; }
     [[nodiscard]] bool was_streamed() const noexcept { return streamed_; }
+    /// Tells the observers, and forgets them.
+    void finish(const exchange_end& end) noexcept {
+        flux::detail::dynamic_array<end_observer> observers;
+        observers.swap(at_end_);
+        for (end_observer& told : observers) {
+            try {
+                told(*this, end);
+            } catch (...) { // an observer changes nothing
+            }
+        }
+    }
+    [[nodiscard]] bool is_observed() const noexcept { return !at_end_.empty(); }
     void clear_params() noexcept {
         param_count_ = 0;
         decoded_.clear();
@@ -212,6 +242,7 @@ private:
     responder* streams_to_ = nullptr;
     bool streamed_ = false;
     flux::detail::dynamic_array<flux::detail::owner<std::string>> decoded_; // parameters that were percent-encoded
+    flux::detail::dynamic_array<end_observer> at_end_;
 };
 
 } // namespace flux::inline FLUX_ABI::http

@@ -5,6 +5,7 @@
 // time is 503, everything else is 500 and says nothing about its cause to the peer.
 #pragma once
 
+#include <flux/coro/context.hpp>
 #include <flux/http/message/response.hpp>
 #include <flux/http/wire/errc.hpp>
 
@@ -54,4 +55,16 @@ namespace detail {
     return status::internal_server_error;
 }
 
+namespace detail {
+
+/// The answer to an error that left a handler.
+/// Params  body  what is wrong with the request's body, or null; stopped  why the handler's context was, if it was
+[[nodiscard, gnu::cold]] inline response answer_of_error(const error& e, const error* body, stop_reason stopped) {
+    if (stopped == stop_reason::timed_out || stopped == stop_reason::shutdown) {
+        return plain_answer(status::service_unavailable).header(field::retry_after, "1");
+    }
+    return plain_answer(body != nullptr ? status_of_body_error(*body) : status_of(e));
+}
+
+} // namespace detail
 } // namespace flux::inline FLUX_ABI::http

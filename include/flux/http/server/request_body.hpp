@@ -71,6 +71,8 @@ public:
         return ex_->framing.length;
     }
 
+    [[nodiscard]] const error* failure() const noexcept override { return failed_ ? &*failed_ : nullptr; }
+
     /// Gives back the piece that the last next() handed out.
     void release_piece() noexcept { ex_->input.consume(std::exchange(piece_, 0U)); }
     /// The whole body was read.

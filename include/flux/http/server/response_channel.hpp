@@ -63,10 +63,15 @@ public:
         }
         kind_ = write_head(*out_, terms_, code, head, length);
         left_ = length.value_or(0);
+        code_ = code;
         *answering_ = begun_ = true;
         return {};
     }
     [[nodiscard]] bool begun() const noexcept override { return begun_; }
+    /// The status of the head that is on its way; no status before that.
+    [[nodiscard]] status code() const noexcept { return code_; }
+    /// Octets of content so far, without framing.
+    [[nodiscard]] std::uint64_t octets() const noexcept { return octets_; }
     [[nodiscard]] bool keep_alive() const noexcept { return terms_.keep_alive; }
     /// The connection ends with this answer, which says so unless its head is out.
     void close_after() noexcept { terms_.keep_alive = false; }
@@ -108,6 +113,7 @@ public:
         case body_kind::until_close:
         case body_kind::tunnel: break;
         }
+        octets_ += octets.size();
         const std::string_view tail = kind_ == body_kind::chunked ? "\r\n" : "";
         if (octets.size() < gather_limit) {
             out_->append(octets);
@@ -147,6 +153,7 @@ public:
         }
         if (kind_ == body_kind::length) {
             out_->append(answer.octets());
+            octets_ = answer.octets().size();
         }
         skip_body();
         return true;
@@ -196,6 +203,8 @@ private:
     milliseconds write_timeout_;
     fields trailers_;
     std::uint64_t left_ = 0;
+    std::uint64_t octets_ = 0;
+    status code_{};
     body_kind kind_ = body_kind::none;
     bool begun_ = false;
     std::optional<error> failed_; // of the first write that did not go out whole

@@ -194,6 +194,9 @@ private:
             return step::exchange;
         }
         put_answer(answer);
+        if (ex.request.is_observed()) {
+            ex.request.finish({answer.code(), true, 0, answer_sent(ex, answer), nullptr});
+        }
         ex.input.consume(ex.parser.consumed());
         return ex.terms.keep_alive ? step::read : step::close;
     }
@@ -213,6 +216,10 @@ private:
             ex_->out.append(octets);
         }
     }
+    [[nodiscard]] static std::uint64_t answer_sent(const exchange& ex, const response& answer) noexcept {
+        const bool none = is_bodyless(answer.code()) || ex.terms.asked == method::head;
+        return none ? 0 : answer.octets().size();
+    }
     void refuse(status code) {
         server_->stats.bad_requests += code == status::service_unavailable ? 0 : 1;
         ex_->in_head = false;
@@ -229,7 +236,6 @@ private:
     [[nodiscard]] task<response> run_handler(response_channel<Stream>& channel, request_body<Stream>& body);
     [[nodiscard]] task<> send_answer(response_channel<Stream>& channel, response& answer);
     [[nodiscard]] task<> drain_body(request_body<Stream>& body);
-    [[nodiscard]] response answer_to(const error& e, const request_body<Stream>& body, stop_reason stopped) const;
 
     void release_exchange() noexcept {
         if (ex_ != nullptr) {
@@ -289,6 +295,31 @@ private:
     bool turned_away_ = false;
 };
 
+// Tells those who watch a request how its exchange ended, also if an exception takes it away.
+template <buffered_stream Stream>
+class exchange_report {
+public:
+    exchange_report(request& req, const response_channel<Stream>& channel, const request_body<Stream>& body) noexcept
+        : request_(&req), channel_(&channel), body_(&body) {}
+    exchange_report(const exchange_report&) = delete;
+    exchange_report& operator=(const exchange_report&) = delete;
+    ~exchange_report() { tell({channel_->code(), false, body_->taken(), channel_->octets(), nullptr}); }
+
+    void ended(const error* why) noexcept {
+        tell({channel_->code(), why == nullptr, body_->taken(), channel_->octets(), why});
+    }
+
+private:
+    void tell(const exchange_end& end) noexcept {
+        if (request_->is_observed()) {
+            request_->finish(end);
+        }
+    }
+    request* request_;
+    const response_channel<Stream>* channel_;
+    const request_body<Stream>* body_;
+};
+
 template <buffered_stream Stream>
 task<bool> server_connection<Stream>::exchange_one() {
     exchange& ex = *ex_;
@@ -300,6 +331,7 @@ task<bool> server_connection<Stream>::exchange_one() {
         ex.request.set_body(body);
     }
     response_channel<Stream> channel(stream_, ex, options().write_timeout);
+    exchange_report<Stream> report(ex.request, channel, body);
     if (!ex.out.empty()) { // answers to earlier requests do not wait for this one
         const auto sent = co_await attempt(channel.flush());
         if (!sent) {
@@ -331,6 +363,7 @@ task<bool> server_connection<Stream>::exchange_one() {
             failed.emplace(whole.error());
         }
     }
+    report.ended(failed ? &*failed : nullptr);
     if (failed) {
         stream_.abort(); // the client must not take what it got for a whole message
         co_return false;
@@ -399,19 +432,7 @@ task<response> server_connection<Stream>::run_handler(response_channel<Stream>& 
     if (threw) {
         co_return plain_answer(status::internal_server_error);
     }
-    co_return answer_to(*failed, body, ctx.reason());
-}
-
-template <buffered_stream Stream>
-response server_connection<Stream>::answer_to(const error& e, const request_body<Stream>& body,
-                                              stop_reason stopped) const {
-    if (stopped == stop_reason::timed_out || stopped == stop_reason::shutdown) {
-        return plain_answer(status::service_unavailable).header(field::retry_after, "1");
-    }
-    if (body.failed()) {
-        return plain_answer(status_of_body_error(*body.failed()));
-    }
-    return plain_answer(status_of(e));
+    co_return answer_of_error(*failed, body.failure(), ctx.reason());
 }
 
 // An answer that has to wait for the client: large, or produced while it is sent.
