@@ -5,4 +5,8 @@
 #pragma once
 
 // --- include list written by tools/amalgamate.py --umbrella; edit nothing down to the end mark ---
+#include <flux/zlib/coding.hpp>
+#include <flux/zlib/decoder.hpp>
+#include <flux/zlib/body.hpp>
+#include <flux/zlib/encoder.hpp>
 // --- end of the include list ---
