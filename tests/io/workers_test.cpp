@@ -270,11 +270,7 @@ TEST_CASE("a second signal ends workers that are stuck") {
     const watchdog dog;
     child_program stuck("child: workers that are stuck");
     stuck.until_said("ready");
-    stuck.signal(SIGINT);
-    const ::timespec pause{0, 50'000'000};
-    ::nanosleep(&pause, nullptr);
-    stuck.signal(SIGTERM);
-    CHECK(stuck.wait() == 128 + SIGTERM);
+    CHECK(stuck.signal_until_ended(SIGTERM) == 128 + SIGTERM);
 }
 
 TEST_CASE("child: no more threads" * doctest::skip()) {

@@ -218,13 +218,25 @@ public:
         }
     }
     void signal(int number) const { ::kill(pid_, number); }
+    /// Sends it again and again until the child ends; as wait(). When a signal is taken cannot be seen from outside, and
+    /// of one number only one is pending at a time.
+    int signal_until_ended(int number) {
+        int status = 0;
+        const ::timespec pause{0, 5'000'000};
+        while (::waitpid(pid_, &status, WNOHANG) == 0) {
+            signal(number);
+            ::nanosleep(&pause, nullptr);
+        }
+        pid_ = -1;
+        return status_of(status);
+    }
     /// Waits for its end: the exit status, or 1000 plus the signal that killed it.
     int wait() {
         std::ignore = complaints();
         int status = 0;
         REQUIRE(::waitpid(pid_, &status, 0) == pid_);
         pid_ = -1;
-        return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+        return status_of(status);
     }
     /// All that it wrote on standard error; waits for its end.
     const std::string& complaints() {
@@ -234,6 +246,7 @@ public:
     }
 
 private:
+    static int status_of(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status); }
     static bool read_some(const flux::unique_fd& from, std::string& to) {
         char text[1000];
         const ::ssize_t n = ::read(from.get(), text, sizeof text);

@@ -145,8 +145,11 @@ public:
     }
 
     /// Runs `f` on the reactor's thread, in the loop, soon. Any thread. False: the reactor has ended, f was
-    /// dropped. Order of posts from one thread is kept.
-    bool post(unique_function<void()> f) const { return post_to(*mailbox(), std::move(f)); }
+    /// dropped. Order of posts from one thread is kept. What `f` does may end the reactor before post() returns.
+    bool post(unique_function<void()> f) const {
+        const auto box = mailbox(); // the reactor and its reference may go as soon as the mail is there
+        return post_to(*box, std::move(f));
+    }
     /// As post(), for those who hold only the mailbox; safe after the reactor ended.
     static bool post_to(detail::mailbox& to, unique_function<void()> f) {
         auto node = detail::make_owner<detail::posted>(std::move(f));
