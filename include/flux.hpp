@@ -61,6 +61,8 @@
 #include <flux/net/resolve_errc.hpp>
 #include <flux/net/system_resolver.hpp>
 #include <flux/net/connector.hpp>
+#include <flux/net/dns_config.hpp>
+#include <flux/net/dns_message.hpp>
 #include <flux/net/listener.hpp>
 #include <flux/net/read.hpp>
 #include <flux/net/udp.hpp>
