@@ -117,6 +117,7 @@
 #include <flux/http/server/server_connection.hpp>
 #include <flux/http/server/server.hpp>
 #include <flux/http/server/serve.hpp>
+#include <flux/http/client/cookie_jar.hpp>
 #include <flux/http/client/redirect.hpp>
 
 #if defined(FLUX_WITH_ZLIB) && FLUX_WITH_ZLIB

@@ -57,11 +57,30 @@ std::string names(const http::fields& f) {
 }
 http::fields everything() {
     http::fields f;
-    for (const char* name :
-         {"Host", "Authorization", "Cookie", "Proxy-Authorization", "Referer", "Accept", "Content-Type",
-          "Content-Length", "Content-Encoding", "Content-Language", "Content-Location", "Content-Range",
-          "Content-Disposition", "Transfer-Encoding", "Trailer", "Expect", "Last-Modified", "Digest", "Content-Digest",
-          "Repr-Digest", "Content-MD5", "If-Match", "Range", "X-Own"}) {
+    for (const char* name : {"Host",
+                             "Authorization",
+                             "Cookie",
+                             "Proxy-Authorization",
+                             "Referer",
+                             "Accept",
+                             "Content-Type",
+                             "Content-Length",
+                             "Content-Encoding",
+                             "Content-Language",
+                             "Content-Location",
+                             "Content-Range",
+                             "Content-Disposition",
+                             "Transfer-Encoding",
+                             "Trailer",
+                             "Expect",
+                             "Last-Modified",
+                             "Digest",
+                             "Content-Digest",
+                             "Repr-Digest",
+                             "Content-MD5",
+                             "If-Match",
+                             "Range",
+                             "X-Own"}) {
         f.add(name, "x");
     }
     return f;
@@ -172,9 +191,9 @@ TEST_SUITE("http/client/redirect") {
              {"http://", "http:///x", "http:", "http://a b/", "http://a:65536/", "http://a:x/", "http://[::1/", "/%",
               "/%zz", "http://a\\@b/", "//", "http:g", "/a\tb"}) {
             const std::string got = one("http://a/x", location);
-            CHECK_MESSAGE((got == "redirected to what is not a URL" ||
-                           got == "redirected to a URL with user information"),
-                          location, " gave ", got);
+            CHECK_MESSAGE(
+                (got == "redirected to what is not a URL" || got == "redirected to a URL with user information"),
+                location, " gave ", got);
         }
     }
     TEST_CASE("schemes other than http and https are refused") {
@@ -228,8 +247,8 @@ TEST_SUITE("http/client/redirect") {
     TEST_CASE("every pair of origins: what the caller set for the first one stays there [RFC 9110 15.4, RFC 6454]") {
         redirect_options allow;
         allow.allow_downgrade = true;
-        const std::string_view origins[] = {"http://a/", "http://a:81/", "http://b/", "http://sub.a/", "https://a/",
-                                            "https://a:444/"};
+        const std::string_view origins[] = {"http://a/",     "http://a:81/", "http://b/",
+                                            "http://sub.a/", "https://a/",   "https://a:444/"};
         const std::string_view kept = "Accept If-Match Range X-Own ";
         const std::string_view secrets = "Host Authorization Cookie Proxy-Authorization ";
         for (const std::string_view from : origins) {

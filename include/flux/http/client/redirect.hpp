@@ -25,11 +25,11 @@ namespace flux::inline FLUX_ABI::http {
 
 /// Why a redirect was not followed although the client was asked to. All of them are of kind http.
 enum class redirect_errc : std::uint8_t {
-    too_many = 1,       ///< more of them than redirect_options::max_redirects
-    bad_location,       ///< Location is no URI reference, or there are two different ones
-    foreign_scheme,     ///< neither http nor https; ws and wss only where the chain started with one of them
-    downgrade,          ///< from https to http, and redirect_options::allow_downgrade is off
-    holds_credentials,  ///< Location names a user: a sign of phishing [RFC 9110 4.2.4]
+    too_many = 1,      ///< more of them than redirect_options::max_redirects
+    bad_location,      ///< Location is no URI reference, or there are two different ones
+    foreign_scheme,    ///< neither http nor https; ws and wss only where the chain started with one of them
+    downgrade,         ///< from https to http, and redirect_options::allow_downgrade is off
+    holds_credentials, ///< Location names a user: a sign of phishing [RFC 9110 4.2.4]
 };
 
 namespace detail {
@@ -39,11 +39,16 @@ public:
     [[nodiscard]] const char* name() const noexcept override { return "redirect"; }
     [[nodiscard]] std::string message(int code) const override {
         switch (static_cast<redirect_errc>(code)) {
-        case redirect_errc::too_many: return "too many redirects";
-        case redirect_errc::bad_location: return "redirected to what is not a URL";
-        case redirect_errc::foreign_scheme: return "redirected to a scheme other than http and https";
-        case redirect_errc::downgrade: return "redirected from https to http";
-        case redirect_errc::holds_credentials: return "redirected to a URL with user information";
+        case redirect_errc::too_many:
+            return "too many redirects";
+        case redirect_errc::bad_location:
+            return "redirected to what is not a URL";
+        case redirect_errc::foreign_scheme:
+            return "redirected to a scheme other than http and https";
+        case redirect_errc::downgrade:
+            return "redirected from https to http";
+        case redirect_errc::holds_credentials:
+            return "redirected to a URL with user information";
         }
         return "unknown redirect error";
     }
@@ -148,10 +153,10 @@ public:
     /// Source  RFC 9110 15.4, 10.1.3.
     void apply(fields& request) const {
         if (drops_body_) {
-            for (const field f : {field::content_type, field::content_length, field::content_encoding,
-                                  field::content_language, field::content_location, field::content_range,
-                                  field::content_disposition, field::transfer_encoding, field::trailer, field::expect,
-                                  field::last_modified}) {
+            for (const field f :
+                 {field::content_type, field::content_length, field::content_encoding, field::content_language,
+                  field::content_location, field::content_range, field::content_disposition, field::transfer_encoding,
+                  field::trailer, field::expect, field::last_modified}) {
                 request.remove(f);
             }
             for (const char* name : {"Digest", "Content-Digest", "Repr-Digest", "Content-MD5"}) {
