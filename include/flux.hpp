@@ -64,6 +64,7 @@
 #include <flux/net/dns_config.hpp>
 #include <flux/net/dns_message.hpp>
 #include <flux/net/listener.hpp>
+#include <flux/net/octet_input.hpp>
 #include <flux/net/read.hpp>
 #include <flux/net/udp.hpp>
 #include <flux/http/message/octets.hpp>
@@ -117,8 +118,16 @@
 #include <flux/http/server/server_connection.hpp>
 #include <flux/http/server/server.hpp>
 #include <flux/http/server/serve.hpp>
-#include <flux/http/client/cookie_jar.hpp>
 #include <flux/http/client/redirect.hpp>
+#include <flux/http/client/client_options.hpp>
+#include <flux/http/client/client_exchange.hpp>
+#include <flux/http/client/pool.hpp>
+#include <flux/http/client/client_connection.hpp>
+#include <flux/http/client/client_response.hpp>
+#include <flux/http/client/client_request.hpp>
+#include <flux/http/client/request_upload.hpp>
+#include <flux/http/client/client.hpp>
+#include <flux/http/client/cookie_jar.hpp>
 
 #if defined(FLUX_WITH_ZLIB) && FLUX_WITH_ZLIB
 #include <flux/zlib.hpp>

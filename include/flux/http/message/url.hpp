@@ -151,14 +151,27 @@ struct uri_parts {
 /// Threads  as a value.  Cost  one string.
 class url {
 public:
+    /// None at all, to be assigned to; every part is empty.
+    url() noexcept = default;
+
     /// Errors  flux::errc::invalid_argument, with what was wrong. The text itself is not in the message: it may
     ///         hold a password.
     [[nodiscard]] static result<url> parse(std::string_view text) {
         url out;
-        if (const char* wrong = out.assign(split_uri(text), text.size())) {
-            return fail(error(flux::errc::invalid_argument).doing(std::string("parse URL: ") + wrong));
+        if (auto done = out.try_assign(text); !done) {
+            return fail(std::move(done).error());
         }
         return out;
+    }
+    /// parse() into this object, whose memory is kept. After an error it is empty.
+    /// Params  text  not a part of this object.
+    [[nodiscard]] result<void> try_assign(std::string_view text) {
+        clear();
+        if (const char* wrong = assign(split_uri(text), text.size())) {
+            clear();
+            return fail(error(flux::errc::invalid_argument).doing(std::string("parse URL: ") + wrong));
+        }
+        return {};
     }
 
     /// The URL that `reference` means here: a Location, a link. The fragment is the reference's own.
@@ -219,8 +232,12 @@ public:
     }
 
 private:
-    url() noexcept = default;
-
+    void clear() noexcept {
+        text_.clear();
+        scheme_end_ = host_ = host_end_ = authority_end_ = path_end_ = query_end_ = 0;
+        port_ = 0;
+        has_userinfo_ = false;
+    }
     [[nodiscard]] std::string_view part(std::uint32_t from, std::uint32_t to) const noexcept {
         return std::string_view(text_).substr(from, to - from);
     }

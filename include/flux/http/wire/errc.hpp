@@ -70,6 +70,9 @@ enum class errc : std::uint8_t {
     incomplete_head,
     incomplete_body,
     surplus_octets,
+    too_many_interim,
+    unexpected_upgrade,
+    unexpected_status,
     // this side's own input
     invalid_head,
     body_length_mismatch,
@@ -159,6 +162,12 @@ inline constexpr errc_info errc_table[] = {
      fault::transport},
     {errc::surplus_octets, "surplus_octets", "octets after the end of the message that nobody asked for",
      status::bad_gateway, fault::peer},
+    {errc::too_many_interim, "too_many_interim", "more interim (1xx) responses than allowed", status::bad_gateway,
+     fault::peer},
+    {errc::unexpected_upgrade, "unexpected_upgrade", "a switch of protocols that nobody asked for", status::bad_gateway,
+     fault::peer},
+    {errc::unexpected_status, "unexpected_status", "the status of the response says that the request failed",
+     status::bad_gateway, fault::peer},
     {errc::invalid_head, "invalid_head", "a method, target, status or field that cannot be sent",
      status::internal_server_error, fault::local},
     {errc::body_length_mismatch, "body_length_mismatch", "the body that was written differs from its announced length",
@@ -212,10 +221,13 @@ public:
         case errc::body_too_large:
         case errc::chunk_extensions_too_large:
         case errc::trailers_too_large:
+        case errc::too_many_interim:
             return error_kind::limit;
         case errc::incomplete_head:
         case errc::incomplete_body:
             return error_kind::network;
+        case errc::unexpected_status:
+            return error_kind::http;
         case errc::invalid_head:
         case errc::body_length_mismatch:
             return error_kind::usage;

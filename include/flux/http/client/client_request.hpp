@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+// flux/http/client/client_request.hpp - a request being put together; awaiting it sends it.
+//
+//   auto r = co_await api.post(url).header("x-id", "7").body("...").timeout(2s);
+//
+// What cannot be sent is noted by the setter and is the error of the await: nothing goes on the wire then.
+// Deliberately not here: sending (client.hpp), requests that are received (http/message/request.hpp).
+#pragma once
+
+#include <flux/http/client/client_exchange.hpp>
+#include <flux/http/client/client_response.hpp>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace flux::inline FLUX_ABI::http {
+
+class client_request;
+
+namespace detail {
+
+class client_request_state;
+
+/// RFC 4648 4.
+[[nodiscard]] inline std::string base64(std::string_view octets) {
+    constexpr char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    std::string out;
+    out.reserve((octets.size() + 2) / 3 * 4);
+    for (std::size_t i = 0; i < octets.size(); i += 3) {
+        std::uint32_t n = 0;
+        for (std::size_t k = 0; k < 3; ++k) {
+            n = n << 8 | (i + k < octets.size() ? static_cast<unsigned char>(octets[i + k]) : 0U);
+        }
+        for (std::size_t k = 0; k < 4; ++k) {
+            out += k <= octets.size() - i ? digits[n >> (18 - 6 * k) & 63] : '=';
+        }
+    }
+    return out;
+}
+
+template <class Text>
+task<Text> fetch_text(client_request request, std::size_t limit);
+
+} // namespace detail
+
+/// A request and how it is to be sent. Made by a client; setters chain; awaited once.
+///
+/// Yields   a client_response: `auto r = co_await api.get(url);`, whatever its status.
+/// Errors   usage: the URL, a field or the method cannot be sent. network: no connection, or it ended too early.
+///          timeout, tls, protocol, limit (a head that does not end), http (redirects). The chain of the error says
+///          what was being done; phase() where it happened; retryable() whether it provably had no effect.
+/// Cancel   at once, in every phase; the connection is closed.
+/// Threads  the reactor thread that awaits it.
+/// Cost     no allocation once warm: no body or a small one, no more fields than http::fields holds in one block.
+class [[nodiscard]] client_request {
+public:
+    using value_type = client_response;
+    using state_type = detail::client_request_state;
+
+    client_request(client_request&&) noexcept = default;
+    client_request& operator=(client_request&&) noexcept = default;
+    ~client_request() = default;
+
+    /// Sets a field in place of those of that name. Framing and connection are the client's: Content-Length must be
+    /// that of the body, Transfer-Encoding is refused, of Connection only `close` and `upgrade` count.
+    client_request& header(name_ref name, std::string_view value) & {
+        note(ex_->fields.try_set(name, value), name);
+        return *this;
+    }
+    [[nodiscard]] client_request header(name_ref name, std::string_view value) && {
+        return std::move(header(name, value));
+    }
+    /// Adds a field line.
+    client_request& add_header(name_ref name, std::string_view value) & {
+        note(ex_->fields.try_add(name, value), name);
+        return *this;
+    }
+    [[nodiscard]] client_request add_header(name_ref name, std::string_view value) && {
+        return std::move(add_header(name, value));
+    }
+    /// Adds `name=value`, percent-encoded, to the URL's query.
+    client_request& query(std::string_view name, std::string_view value) & {
+        std::string text(ex_->url.text());
+        const std::size_t hash = text.find('#');
+        const std::string fragment = hash == std::string::npos ? std::string() : text.substr(hash);
+        text.resize(text.size() - fragment.size());
+        text += ex_->url.has_query() ? '&' : '?';
+        ((text += percent_encode(name)) += '=') += percent_encode(value);
+        text += fragment;
+        if (!ex_->url.host().empty()) {
+            if (auto done = ex_->url.try_assign(text); !done) {
+                ex_->refuse(std::move(done).error());
+            }
+        }
+        return *this;
+    }
+    [[nodiscard]] client_request query(std::string_view name, std::string_view value) && {
+        return std::move(query(name, value));
+    }
+    /// `Authorization: Basic ...`; not sent to another origin after a redirect.
+    client_request& basic_auth(std::string_view user, std::string_view password) & {
+        return header(field::authorization, "Basic " + detail::base64(std::string(user).append(":").append(password)));
+    }
+    [[nodiscard]] client_request basic_auth(std::string_view user, std::string_view password) && {
+        return std::move(basic_auth(user, password));
+    }
+    /// `Authorization: Bearer ...`; not sent to another origin after a redirect.
+    client_request& bearer(std::string_view token) & {
+        return header(field::authorization, std::string("Bearer ").append(token));
+    }
+    [[nodiscard]] client_request bearer(std::string_view token) && { return std::move(bearer(token)); }
+
+    /// The body, which can be sent again where a redirect or a repetition needs it.
+    client_request& body(std::string octets) & {
+        ex_->text = std::move(octets);
+        ex_->body = detail::request_body_kind::owned;
+        return *this;
+    }
+    [[nodiscard]] client_request body(std::string octets) && { return std::move(body(std::move(octets))); }
+    /// The same with a Content-Type.
+    client_request& body(std::string octets, std::string_view content_type) & {
+        header(field::content_type, content_type);
+        return body(std::move(octets));
+    }
+    [[nodiscard]] client_request body(std::string octets, std::string_view content_type) && {
+        return std::move(body(std::move(octets), content_type));
+    }
+    /// A body that is not copied: it must live until the response was read, as literals do.
+    client_request& static_body(std::string_view octets) & {
+        ex_->literal = octets;
+        ex_->body = detail::request_body_kind::literal;
+        return *this;
+    }
+    [[nodiscard]] client_request static_body(std::string_view octets) && { return std::move(static_body(octets)); }
+    /// `application/json`. Params: text  JSON; flux has no JSON library of its own.
+    client_request& json(std::string text) & { return body(std::move(text), "application/json"); }
+    [[nodiscard]] client_request json(std::string text) && { return std::move(json(std::move(text))); }
+    /// A body that is produced while it is sent: with Content-Length if `length` is given, else chunked.
+    /// Params  factory  called for every time that the body is sent: once, and again after a redirect that keeps the
+    ///                  body or a repetition. It may fail the second time with an error of its own.
+    client_request& stream(body_producer factory, std::optional<std::uint64_t> length = {}) & {
+        ex_->producer = std::move(factory);
+        ex_->produced_length = length;
+        ex_->body = detail::request_body_kind::produced;
+        return *this;
+    }
+    [[nodiscard]] client_request stream(body_producer factory, std::optional<std::uint64_t> length = {}) && {
+        return std::move(stream(std::move(factory), length));
+    }
+    /// Sends `Expect: 100-continue` and keeps the body back until the server agrees, refuses, or
+    /// client_options::continue_timeout has passed.
+    client_request& expect_continue() & { return header(field::expect, "100-continue"); }
+    [[nodiscard]] client_request expect_continue() && { return std::move(expect_continue()); }
+
+    /// The whole exchange in at most `d`, the body included; zero: no limit but those of the context.
+    template <class Rep, class Period>
+    client_request& timeout(std::chrono::duration<Rep, Period> d) & {
+        ex_->timeout = std::chrono::ceil<milliseconds>(d);
+        return *this;
+    }
+    template <class Rep, class Period>
+    [[nodiscard]] client_request timeout(std::chrono::duration<Rep, Period> d) && {
+        return std::move(timeout(d));
+    }
+    /// How many redirects are followed; 0: the 3xx is the answer.
+    client_request& max_redirects(std::uint32_t n) & {
+        ex_->max_redirects = n;
+        return *this;
+    }
+    [[nodiscard]] client_request max_redirects(std::uint32_t n) && { return std::move(max_redirects(n)); }
+    /// Never send it twice, also not where that is provably safe.
+    client_request& no_resend() & {
+        ex_->allow_resend = false;
+        return *this;
+    }
+    [[nodiscard]] client_request no_resend() && { return std::move(no_resend()); }
+    /// Called for each interim (1xx) response. Params: f  lives as long as the exchange.
+    client_request& on_interim(interim_listener f) & {
+        ex_->on_interim = std::move(f);
+        return *this;
+    }
+    [[nodiscard]] client_request on_interim(interim_listener f) && { return std::move(on_interim(std::move(f))); }
+
+    /// The body of a successful response: `auto page = co_await api.get(url).text();`
+    /// Errors   as the request's; errc::unexpected_status (kind http) where the status is 400 or above, with the
+    ///          status and the start of its body; errc::limit if the body is longer than `limit` octets.
+    template <class Text = std::string>
+    [[nodiscard]] task<Text> text(std::size_t limit = 10'485'760) && {
+        return detail::fetch_text<Text>(std::move(*this), limit);
+    }
+    template <class Octets = std::string>
+    [[nodiscard]] task<Octets> bytes(std::size_t limit) && {
+        return detail::fetch_text<Octets>(std::move(*this), limit);
+    }
+
+    // For clients. ------------------------------------------------------------------------------
+    explicit client_request(detail::exchange_handle ex) noexcept : ex_(std::move(ex)) {}
+
+private:
+    friend class detail::client_request_state;
+    void note(result<void> done, name_ref name) {
+        if (!done) {
+            ex_->refuse(std::move(done).error().doing("field " + std::string(is_token(name.text()) ? name.text() : "name")));
+        }
+    }
+
+    detail::exchange_handle ex_;
+};
+
+namespace detail {
+
+class client_request_state : public flux::detail::task_state<client_response> {
+public:
+    client_request_state(client_request&& request, flux::detail::context_node& ctx)
+        : task_state(start(std::move(request.ex_), ctx), ctx) {}
+
+private:
+    [[nodiscard]] static task<client_response> start(exchange_handle ex, flux::detail::context_node& ctx) {
+        FLUX_ASSERT(ex.get() != nullptr, "a client_request was awaited twice");
+        client_engine& engine = *ex->engine;
+        return engine.send(std::move(ex), ctx);
+    }
+};
+
+template <class Text>
+task<Text> fetch_text(client_request request, std::size_t limit) {
+    auto answer = co_await attempt(std::move(request));
+    if (!answer) {
+        co_return fail(std::move(answer).error());
+    }
+    if (to_number(answer->code()) < 400) {
+        auto text = co_await attempt(answer->template text<Text>(limit));
+        co_return text;
+    }
+    const auto start = co_await attempt(answer->body().next());
+    std::string said = std::to_string(to_number(answer->code()));
+    ((said += ' ') += answer->reason());
+    if (start && !start->empty()) {
+        said += ": ";
+        for (const char c : start->substr(0, 1024)) {
+            said += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
+        }
+    }
+    co_return fail(error(errc::unexpected_status).doing(std::move(said)).phase(error_phase::head));
+}
+
+} // namespace detail
+
+} // namespace flux::inline FLUX_ABI::http

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+// flux/http/client/client_response.hpp - the response to a request that was sent: head, and the body as a stream.
+//
+// Holds the connection until the body was read to its end. Deliberately not here: how it came (client_connection.hpp).
+#pragma once
+
+#include <flux/http/client/client_exchange.hpp>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace flux::inline FLUX_ABI::http {
+
+/// What a server answered.
+///
+/// A status of 400 and above is no error here; client_request::text() is the form that takes it for one.
+/// Dropping it with the body unread closes its connection, unless what is left is small: then it is read and dropped
+/// while the connection goes back to the pool.
+/// Lifetime  views of the head and of url() live as long as it does; it may outlive the client.
+/// Threads   the reactor thread of the request.
+class client_response {
+public:
+    client_response(client_response&&) noexcept = default;
+    client_response& operator=(client_response&&) noexcept = default;
+    ~client_response() = default;
+
+    [[nodiscard]] status code() const noexcept { return ex_->head.status; }
+    /// Whether the status is 200 to 299.
+    [[nodiscard]] bool ok() const noexcept { return is_success(code()); }
+    [[nodiscard]] std::string_view reason() const& noexcept { return ex_->head.reason; }
+    [[nodiscard]] http::version version() const noexcept { return ex_->head.version; }
+
+    [[nodiscard]] const fields_view& fields() const& noexcept { return ex_->head.fields; }
+    /// The value of the first field of that name; empty if there is none (fields().get() tells the two apart).
+    [[nodiscard]] std::string_view header(name_ref name) const& noexcept {
+        const auto value = ex_->head.fields.get(name);
+        return value ? *value : std::string_view();
+    }
+    void reason() const&& = delete;
+    void fields() const&& = delete;
+    void header(name_ref) const&& = delete;
+
+    /// The body, to be read piece by piece: `while (true) { auto piece = co_await r.body().next(); ... }`
+    /// Errors   network: the connection ended or was reset before the body did; protocol, limit: its framing is
+    ///          wrong; timeout: client_options::progress_timeout or the deadline of the whole exchange.
+    [[nodiscard]] body_reader& body() & noexcept { return ex_->reader; }
+    void body() && = delete;
+    /// The whole body as text. Errors: as body(); errc::limit if it is longer than `limit` octets.
+    template <class Text = std::string>
+    [[nodiscard]] task<Text> text(std::size_t limit = 10'485'760) & {
+        return ex_->reader.text<Text>(limit);
+    }
+    /// The same without an opinion on what the octets are.
+    template <class Octets = std::string>
+    [[nodiscard]] task<Octets> bytes(std::size_t limit) & {
+        return ex_->reader.text<Octets>(limit);
+    }
+    /// Trailers, after the body's end.
+    [[nodiscard]] fields_view trailers() const& noexcept { return ex_->chunks.trailers(); }
+
+    /// Where it came from, after redirects.
+    [[nodiscard]] const http::url& url() const& noexcept { return ex_->url; }
+    void url() const&& = delete;
+    /// How often the request was sent or tried to: 1 unless it was repeated. Redirects do not count.
+    [[nodiscard]] std::uint32_t attempts() const noexcept { return ex_->attempts; }
+    [[nodiscard]] std::uint32_t redirects() const noexcept { return ex_->redirects; }
+    /// Whether the connection had carried another exchange before.
+    [[nodiscard]] bool reused() const noexcept { return ex_->reused; }
+
+    // For clients. ------------------------------------------------------------------------------
+    explicit client_response(detail::exchange_handle ex) noexcept : ex_(std::move(ex)) {
+        ex_->reader = body_reader(*ex_);
+    }
+
+private:
+    detail::exchange_handle ex_;
+};
+
+} // namespace flux::inline FLUX_ABI::http

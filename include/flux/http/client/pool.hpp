@@ -1,0 +1,677 @@
+// SPDX-License-Identifier: MIT
+// flux/http/client/pool.hpp - the connections of one client in one reactor: who may open one, who gets which.
+//
+//   acquire -> idle connection, the one used last | wait in turn <- freed connection | fresh connection
+//   release -> first waiter | idle, watched | closed
+//
+// Accounting, whatever the stream: pool_core counts and decides, connection_pool<Connector, Connection> dials. Dials
+// belong to the pool and not to who waits: a waiter takes what comes first, and a dial that lost is the next idle
+// connection. For each origin there are as many dials as waiters, as far as the caps allow; a dial that fails fails
+// the first waiter. Invariants, checked by tests/http/client/pool_model_test.cpp: dialling + active + idle never
+// exceeds a cap; a waiter has a dial, or a cap is reached; a connection is idle, or in use by one exchange.
+// Deliberately not here: HTTP (client_connection.hpp), when a connection may be used again (its exchange knows).
+#pragma once
+
+#include <flux/core/dynamic_array.hpp>
+#include <flux/coro/scope.hpp>
+#include <flux/coro/wait_queue.hpp>
+#include <flux/coro/with.hpp>
+#include <flux/http/client/client_options.hpp>
+#include <flux/io/reactor.hpp>
+#include <flux/net/destination.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+namespace flux::inline FLUX_ABI::http {
+
+/// What the pools of a client did and hold, in one reactor.
+struct pool_stats {
+    std::uint32_t dialling = 0;
+    std::uint32_t active = 0;
+    std::uint32_t idle = 0;
+    std::uint32_t waiting = 0;
+    std::uint64_t dials = 0;         ///< connections that were begun
+    std::uint64_t dial_failures = 0; ///< of them, those that came to nothing
+    std::uint64_t reuses = 0;        ///< exchanges over a connection that had carried one before
+    std::uint64_t lost = 0;          ///< idle connections that the server ended or wrote to
+    std::uint64_t expired = 0;       ///< idle connections closed after their idle timeout
+    std::uint64_t evicted = 0;       ///< idle connections closed to make room
+};
+
+namespace detail {
+
+using flux::detail::context_node;
+using flux::detail::wait_node;
+
+class pool_core;
+struct pool_origin;
+struct by_origin_tag;
+struct by_age_tag;
+struct starving_tag;
+struct dial_tag;
+
+/// What the pool knows about one connection.
+class pool_member : public list_hook<by_origin_tag>,
+                    public list_hook<by_age_tag>,
+                    private hangup_listener,
+                    private timer,
+                    private flux::detail::ready_node {
+public:
+    pool_member() noexcept : hangup_listener(&on_input), timer(&on_timer), ready_node(&on_end) {}
+    pool_member(const pool_member&) = delete;
+    pool_member& operator=(const pool_member&) = delete;
+
+    /// Whether it has carried an exchange before the present one.
+    [[nodiscard]] bool is_reused() const noexcept { return uses_ > 1; }
+    /// The server's `Keep-Alive: timeout=`.
+    void set_idle_limit(milliseconds d) noexcept { idle_limit_ = d; }
+
+protected:
+    ~pool_member() = default;
+
+private:
+    friend class pool_core;
+    enum class state : std::uint8_t { active, idle, ending };
+
+    static void on_input(hangup_listener& l, bool reset) noexcept;
+    static void on_timer(timer& t) noexcept;
+    static void on_end(ready_node& n) noexcept;
+
+    pool_core* pool_ = nullptr;
+    pool_origin* origin_ = nullptr;
+    time_point expires_ = no_deadline;
+    milliseconds idle_limit_{0};
+    std::uint64_t uses_ = 0;
+    state state_ = state::active;
+    bool spoiled_ = false; // input came, or the end, while nothing was asked
+};
+
+/// One dial in flight, on its own frame.
+class dial_record : public list_hook<dial_tag> {
+public:
+    explicit dial_record(context_node& node) noexcept : node_(&node) {}
+    void give_up() noexcept {
+        given_up_ = true;
+        list_hook<dial_tag>::unlink();
+        node_->stop(stop_reason::canceled);
+    }
+    [[nodiscard]] bool given_up() const noexcept { return given_up_; }
+
+private:
+    context_node* node_;
+    bool given_up_ = false;
+};
+
+/// The place that connections go to.
+struct pool_origin : public list_hook<starving_tag> {
+    pool_origin(std::string_view host, std::uint16_t port, bool secure) : where(std::string(host), port, secure) {}
+
+    [[nodiscard]] std::uint32_t connections() const noexcept { return dialling + active + idle; }
+    [[nodiscard]] bool is_unused() const noexcept { return connections() + ending + waiting == 0; }
+
+    destination where;
+    pool_origin* next = nullptr; // of the same bucket
+    intrusive_list<pool_member, by_origin_tag> idle_members; // the one used last first
+    intrusive_list<pool_member, by_origin_tag> active_members;
+    intrusive_list<dial_record, dial_tag> dials; // those that have started
+    wait_node::queue waiters;
+    std::uint32_t dialling = 0;
+    std::uint32_t active = 0;
+    std::uint32_t idle = 0;
+    std::uint32_t ending = 0; // about to be closed: no longer a connection, but still pointing here
+    std::uint32_t waiting = 0;
+    std::uint32_t unwanted = 0;   // dials that are given up, but have not ended
+    std::uint32_t not_to_start = 0; // of them, those whose frame has not run yet
+};
+
+class acquire_state;
+
+/// `co_await attempt(pool.acquire(host, port, secure))` yields a connection that belongs to the caller until release().
+class [[nodiscard]] acquire_op {
+public:
+    using value_type = pool_member*;
+    using state_type = acquire_state;
+    acquire_op(pool_core& pool, std::string_view host, std::uint16_t port, bool secure) noexcept
+        : pool_(&pool), host_(host), port_(port), secure_(secure) {}
+
+private:
+    friend class acquire_state;
+    pool_core* pool_;
+    std::string_view host_;
+    std::uint16_t port_;
+    bool secure_;
+};
+
+class acquire_state : public wait_node {
+public:
+    acquire_state(acquire_op op, context_node& ctx) noexcept : wait_node(ctx, &on_stop), op_(op) {}
+
+    bool await_ready();
+    void await_suspend(std::coroutine_handle<> waiter) noexcept;
+    [[nodiscard]] result<pool_member*> take() {
+        if (!granted()) {
+            return fail(ctx().stop_error());
+        }
+        if (member_ == nullptr) {
+            return fail(std::move(failed_));
+        }
+        return member_;
+    }
+
+private:
+    friend class pool_core;
+    static void on_stop(stop_hook& hook) noexcept;
+
+    acquire_op op_;
+    pool_origin* origin_ = nullptr;
+    pool_member* member_ = nullptr;
+    error failed_{std::error_code()};
+};
+
+/// See the head of this file.
+class pool_core : private flux::detail::reactor_resident, private flux::detail::ready_node {
+public:
+    pool_core(scheduler& home, const pool_options& options)
+        : ready_node(&on_closing), box_(home.mailbox()), home_(&home), options_(options),
+          dialers_(flux::detail::make_owner<dialers>(home)) {
+        if (home.kind() == scheduler_kind::reactor) {
+            reactor::of(home).add_resident(*this);
+        }
+    }
+    pool_core(const pool_core&) = delete;
+    pool_core& operator=(const pool_core&) = delete;
+
+    [[nodiscard]] acquire_op acquire(std::string_view host, std::uint16_t port, bool secure) noexcept {
+        return acquire_op(*this, host, port, secure);
+    }
+    /// Params  reusable  the exchange ended where its framing ends, nothing followed, and both sides go on
+    void release(pool_member& m, bool reusable) noexcept {
+        pool_origin& o = *m.origin_;
+        list_hook_of(m).unlink();
+        --o.active;
+        --stats_.active;
+        if (!reusable || closing_ || !is_clean(m)) {
+            drop(m);
+            delete_if_over();
+        } else if (o.waiting != 0) {
+            grant(o, m);
+        } else {
+            keep(o, m);
+        }
+    }
+    /// Closes the idle connections of an origin, of which one turned out to be dead.
+    void distrust(pool_member& m) noexcept {
+        m.origin_->idle_members.for_each([this](pool_member& idle) { end(idle); });
+    }
+
+    [[nodiscard]] const pool_stats& stats() const noexcept { return stats_; }
+    [[nodiscard]] scheduler& home() const noexcept { return *home_; }
+    [[nodiscard]] const std::shared_ptr<flux::detail::mailbox>& box() const noexcept { return box_; }
+    /// Its reactor has ended, and nothing is left in it.
+    [[nodiscard]] bool is_over() const noexcept { return ended_ && !dialers_ && total_ == 0 && ending_ == 0; }
+
+    /// Closes what is idle, gives up what is being opened, and deletes the pool once nothing is left in it.
+    /// Threads  that of its reactor; any if is_over().
+    void retire() noexcept {
+        retired_ = true;
+        while (!by_age_.empty()) {
+            pool_member& m = by_age_.back();
+            leave_idle(m);
+            drop(m);
+        }
+        if (!closing_) {
+            begin_closing();
+        }
+        delete_if_over();
+    }
+
+protected:
+    virtual ~pool_core() {
+        FLUX_ASSERT(total_ == 0, "a pool was destroyed while its connections are in use");
+        for (pool_origin* o : buckets_) {
+            while (o != nullptr) {
+                delete std::exchange(o, o->next);
+            }
+        }
+        reactor_resident::unlink();
+    }
+
+    virtual void start_dial(pool_origin& o) = 0;
+    /// Tells the listener of input, or the end, while it watches; nullptr ends the watch.
+    virtual void watch(pool_member& m, hangup_listener* l) noexcept = 0;
+    virtual void destroy(pool_member& m) noexcept = 0;
+
+    [[nodiscard]] const pool_options& options() const noexcept { return options_; }
+    [[nodiscard]] task_scope& dial_scope() noexcept { return dialers_->scope; }
+    /// A dial has begun to run. Returns whether it is still wanted.
+    [[nodiscard]] static bool dial_starts(pool_origin& o, dial_record& r) noexcept {
+        if (o.not_to_start != 0) {
+            --o.not_to_start;
+            return false;
+        }
+        o.dials.push_back(r);
+        return true;
+    }
+    void dial_failed(pool_origin& o, error e, bool given_up) noexcept {
+        --o.dialling;
+        --stats_.dialling;
+        --total_;
+        o.unwanted -= given_up ? 1U : 0U;
+        ++stats_.dial_failures;
+        if (!given_up && o.waiting != 0) {
+            acquire_state& first = next_waiter(o);
+            first.failed_ = std::move(e);
+            first.grant();
+        }
+        room_was_made(o);
+    }
+    void dial_succeeded(pool_origin& o, pool_member& m, bool given_up) noexcept {
+        m.pool_ = this;
+        m.origin_ = &o;
+        o.unwanted -= given_up ? 1U : 0U;
+        --o.dialling;
+        --stats_.dialling;
+        if (closing_) {
+            drop(m); // what is left of the pool goes with the scope of the dials
+        } else if (o.waiting != 0) {
+            grant(o, m);
+        } else {
+            keep(o, m);
+        }
+    }
+
+private:
+    friend class acquire_state;
+    friend class pool_member;
+
+    // The dials and the context that they run under, which has no parent: they may outlive who asked for them.
+    struct dialers {
+        explicit dialers(scheduler& home) noexcept : node(home), scope(context(node), scope_policy::collect) {}
+        context_node node;
+        task_scope scope;
+    };
+
+    [[nodiscard]] static list_hook<by_origin_tag>& list_hook_of(pool_member& m) noexcept { return m; }
+    [[nodiscard]] static list_hook<by_age_tag>& age_hook_of(pool_member& m) noexcept { return m; }
+
+    // ---- origins ----
+    [[nodiscard]] static std::size_t hash(std::string_view host, std::uint16_t port, bool secure) noexcept {
+        std::uint64_t h = 14'695'981'039'346'656'037U + port * 2U + (secure ? 1U : 0U); // FNV-1a
+        for (const char c : host) {
+            h = (h ^ static_cast<unsigned char>(c)) * 1'099'511'628'211U;
+        }
+        return static_cast<std::size_t>(h ^ (h >> 32));
+    }
+    [[nodiscard]] pool_origin*& bucket(const destination& d) noexcept {
+        return buckets_[hash(d.host, d.port, d.secure) & (buckets_.size() - 1)];
+    }
+    [[nodiscard]] pool_origin& origin_of(std::string_view host, std::uint16_t port, bool secure) {
+        if (!buckets_.empty()) {
+            for (pool_origin* o = buckets_[hash(host, port, secure) & (buckets_.size() - 1)]; o != nullptr; o = o->next) {
+                if (o->where.port == port && o->where.secure == secure && o->where.host == host) {
+                    return *o;
+                }
+            }
+        }
+        if (origins_ == buckets_.size()) {
+            grow();
+        }
+        auto* fresh = new pool_origin(host, port, secure);
+        pool_origin*& head = bucket(fresh->where);
+        fresh->next = std::exchange(head, fresh);
+        ++origins_;
+        return *fresh;
+    }
+    void grow() {
+        flux::detail::dynamic_array<pool_origin*> old;
+        old.resize(buckets_.empty() ? 16 : buckets_.size() * 2);
+        old.swap(buckets_);
+        for (pool_origin* o : old) {
+            while (o != nullptr) {
+                pool_origin* const moved = std::exchange(o, o->next);
+                pool_origin*& head = bucket(moved->where);
+                moved->next = std::exchange(head, moved);
+            }
+        }
+    }
+    void forget_if_unused(pool_origin& o) noexcept {
+        if (!o.is_unused()) {
+            return;
+        }
+        o.list_hook<starving_tag>::unlink();
+        pool_origin** at = &bucket(o.where);
+        while (*at != &o) {
+            at = &(*at)->next;
+        }
+        *at = o.next;
+        --origins_;
+        delete &o;
+    }
+
+    // ---- taking ----
+    [[nodiscard]] pool_member* try_take(pool_origin& o) noexcept {
+        if (o.idle == 0) {
+            return nullptr;
+        }
+        pool_member& m = o.idle_members.front();
+        leave_idle(m);
+        watch(m, nullptr);
+        activate(o, m);
+        return &m;
+    }
+    void activate(pool_origin& o, pool_member& m) noexcept {
+        m.state_ = pool_member::state::active;
+        o.active_members.push_back(m);
+        ++o.active;
+        ++stats_.active;
+        stats_.reuses += m.uses_ != 0 ? 1U : 0U;
+        ++m.uses_;
+    }
+    void grant(pool_origin& o, pool_member& m) noexcept {
+        acquire_state& first = next_waiter(o);
+        activate(o, m);
+        first.member_ = &m;
+        first.grant();
+    }
+    [[nodiscard]] acquire_state& next_waiter(pool_origin& o) noexcept {
+        --o.waiting;
+        --stats_.waiting;
+        return static_cast<acquire_state&>(o.waiters.front());
+    }
+    void joined(pool_origin& o) {
+        ++o.waiting;
+        ++stats_.waiting;
+        want_dial(o);
+        serve_starving();
+    }
+    // A waiter was stopped: the dial that was begun for it is given up, unless somebody else waits for it.
+    void left(pool_origin& o) noexcept {
+        --o.waiting;
+        --stats_.waiting;
+        if (o.dialling > o.waiting + o.unwanted) {
+            ++o.unwanted;
+            if (o.dials.empty()) {
+                ++o.not_to_start;
+            } else {
+                o.dials.back().give_up();
+            }
+        }
+        forget_if_unused(o);
+    }
+
+    // ---- opening ----
+    [[nodiscard]] static bool lacks_dial(const pool_origin& o) noexcept { return o.dialling < o.waiting + o.unwanted; }
+    void want_dial(pool_origin& o) noexcept {
+        if (lacks_dial(o) && o.connections() < options_.max_per_origin && !o.list_hook<starving_tag>::is_linked()) {
+            starving_.push_back(o);
+        }
+    }
+    // Opens what is wanted and allowed, one connection for each origin in turn.
+    void serve_starving() {
+        while (!starving_.empty() && !closing_) {
+            if (total_ >= options_.max_total && !make_room()) {
+                return;
+            }
+            pool_origin& o = starving_.pop_front();
+            if (!lacks_dial(o) || o.connections() >= options_.max_per_origin) {
+                continue;
+            }
+            ++o.dialling;
+            ++stats_.dialling;
+            ++stats_.dials;
+            ++total_;
+            want_dial(o);
+            start_dial(o);
+        }
+    }
+    // The longest idle connection goes.
+    [[nodiscard]] bool make_room() noexcept {
+        if (by_age_.empty()) {
+            return false;
+        }
+        ++stats_.evicted;
+        end(by_age_.back());
+        return true;
+    }
+    void room_was_made(pool_origin& o) {
+        if (!closing_) {
+            want_dial(o);
+            serve_starving();
+        }
+        forget_if_unused(o);
+    }
+
+    // ---- keeping ----
+    void keep(pool_origin& o, pool_member& m) noexcept {
+        m.state_ = pool_member::state::idle;
+        m.spoiled_ = false;
+        o.idle_members.push_front(m);
+        by_age_.push_front(m);
+        ++o.idle;
+        ++stats_.idle;
+        milliseconds limit = options_.idle_timeout;
+        if (m.idle_limit_.count() > 0) {
+            const milliseconds said = m.idle_limit_ - options_.keep_alive_margin;
+            limit = limit.count() <= 0 || said < limit ? said : limit;
+        }
+        const bool ever = options_.idle_timeout.count() > 0 || m.idle_limit_.count() > 0;
+        m.expires_ = ever ? deadline_after(home_->now(), limit) : no_deadline;
+        if (ever && m.expires_ <= home_->now()) {
+            ++stats_.expired;
+            end(m);
+            return;
+        }
+        // A timer that is armed for an earlier time looks again when it fires: it costs a store to be idle again.
+        if (ever && !m.timer::is_armed()) {
+            home_->arm(m, m.expires_);
+        }
+        watch(m, &m);
+        if (o.idle > options_.max_idle_per_origin) {
+            ++stats_.evicted;
+            end(o.idle_members.back());
+        }
+        serve_starving();
+    }
+    // Whether nothing came that was not asked for.
+    [[nodiscard]] bool is_clean(pool_member& m) noexcept {
+        m.spoiled_ = false;
+        m.state_ = pool_member::state::active;
+        watch(m, &m);
+        watch(m, nullptr);
+        return !m.spoiled_;
+    }
+    void leave_idle(pool_member& m) noexcept {
+        list_hook_of(m).unlink();
+        age_hook_of(m).unlink();
+        --m.origin_->idle;
+        --stats_.idle;
+    }
+    // Takes an idle connection out of the pool; it is closed from the loop, because the stream may be what told us.
+    void end(pool_member& m) noexcept {
+        if (m.state_ != pool_member::state::idle) {
+            return;
+        }
+        leave_idle(m);
+        home_->disarm(m);
+        m.state_ = pool_member::state::ending;
+        ++m.origin_->ending;
+        ++ending_;
+        --total_;
+        home_->make_ready(m);
+    }
+    void ended(pool_member& m) noexcept {
+        pool_origin& o = *m.origin_;
+        --o.ending;
+        --ending_;
+        discard(m);
+        room_was_made(o);
+        delete_if_over();
+    }
+    // Closes a connection that is in no list any more.
+    void drop(pool_member& m) noexcept {
+        pool_origin& o = *m.origin_;
+        --total_;
+        discard(m);
+        room_was_made(o);
+    }
+    void discard(pool_member& m) noexcept {
+        if (!ended_) {
+            home_->disarm(m);
+        }
+        destroy(m);
+    }
+
+    // ---- ending ----
+    void begin_closing() noexcept {
+        closing_ = true;
+        dialers_->scope.stop(stop_reason::shutdown);
+        if (dialers_->scope.size() == 0) {
+            dialers_.reset();
+        } else {
+            home_->make_ready(*this);
+        }
+    }
+    static void on_closing(ready_node& n) noexcept {
+        auto& self = static_cast<pool_core&>(n);
+        if (self.dialers_->scope.size() != 0) {
+            self.home_->make_ready(self);
+            return;
+        }
+        self.dialers_.reset();
+        self.delete_if_over();
+    }
+    // Nothing is closed here: the loop is going through what lives in it.
+    void reactor_ends() noexcept override {
+        reactor_resident::unlink();
+        while (!by_age_.empty()) {
+            end(by_age_.back());
+        }
+        if (!closing_) {
+            begin_closing();
+        }
+        for (pool_origin* o : buckets_) {
+            for (; o != nullptr; o = o->next) {
+                o->active_members.for_each([this](pool_member& m) { home_->disarm(m); });
+            }
+        }
+        ended_ = true; // timers are gone; what is ready still runs
+    }
+    void delete_if_over() noexcept {
+        if (retired_ && !dialers_ && total_ == 0 && ending_ == 0) {
+            delete this;
+        }
+    }
+
+    std::shared_ptr<flux::detail::mailbox> box_;
+    scheduler* home_;
+    pool_options options_;
+    pool_stats stats_;
+    flux::detail::dynamic_array<pool_origin*> buckets_; // a power of two
+    std::size_t origins_ = 0;
+    std::uint32_t total_ = 0;  // dialling, active and idle
+    std::uint32_t ending_ = 0; // to be closed in this turn
+    intrusive_list<pool_member, by_age_tag> by_age_; // idle ones, the longest idle one last
+    intrusive_list<pool_origin, starving_tag> starving_;
+    flux::detail::owner<dialers> dialers_;
+    bool closing_ = false;
+    bool retired_ = false;
+    bool ended_ = false;
+};
+
+inline void pool_member::on_input(hangup_listener& l, bool) noexcept {
+    auto& m = static_cast<pool_member&>(l);
+    m.spoiled_ = true;
+    if (m.state_ == state::idle) {
+        ++m.pool_->stats_.lost;
+        m.pool_->end(m);
+    }
+}
+inline void pool_member::on_timer(timer& t) noexcept {
+    auto& m = static_cast<pool_member&>(t);
+    scheduler& home = m.pool_->home();
+    if (m.state_ == state::idle) {
+        if (m.expires_ <= home.now()) {
+            ++m.pool_->stats_.expired;
+            m.pool_->watch(m, nullptr);
+            m.pool_->end(m);
+        } else {
+            home.arm(m, m.expires_);
+        }
+    }
+}
+inline void pool_member::on_end(ready_node& n) noexcept {
+    auto& m = static_cast<pool_member&>(n);
+    m.pool_->ended(m);
+}
+
+inline bool acquire_state::await_ready() {
+    return ready([this] {
+        origin_ = &op_.pool_->origin_of(op_.host_, op_.port_, op_.secure_);
+        member_ = op_.pool_->try_take(*origin_);
+        return member_ != nullptr;
+    });
+}
+inline void acquire_state::await_suspend(std::coroutine_handle<> waiter) noexcept {
+    if (granted() || origin_ == nullptr) { // there is an outcome already, and the budget is used up
+        const bool yields = yield_if_out_of_budget(waiter);
+        FLUX_ASSERT(yields, "a wait that is over was suspended");
+        return;
+    }
+    wait_in(origin_->waiters, waiter);
+    op_.pool_->joined(*origin_);
+}
+inline void acquire_state::on_stop(stop_hook& hook) noexcept {
+    auto& self = static_cast<acquire_state&>(hook);
+    leave(hook);
+    self.op_.pool_->left(*self.origin_);
+}
+
+/// Connections made by `Connector`; `Connection` is constructed from its stream and derives from pool_member.
+template <connector Connector, class Connection>
+class connection_pool final : public pool_core {
+public:
+    using stream_type = typename Connector::stream_type;
+    connection_pool(scheduler& home, const pool_options& options, Connector c)
+        : pool_core(home, options), connector_(std::move(c)) {}
+
+    [[nodiscard]] Connector& connector() noexcept { return connector_; }
+
+private:
+    static flux::detail::child dial(connection_pool* pool, pool_origin* origin) {
+        const milliseconds most = pool->options().connect_timeout;
+        auto limit = co_await within(most.count() > 0 ? duration(most) : duration::max());
+        auto ctx = co_await this_context();
+        dial_record record(ctx.node());
+        if (!dial_starts(*origin, record)) {
+            record.give_up();
+        }
+        auto stream = co_await attempt(pool->connector_.connect(origin->where));
+        record.unlink();
+        if (stream) {
+            pool->dial_succeeded(*origin, *new Connection(*std::move(stream)), record.given_up());
+        } else {
+            pool->dial_failed(*origin, std::move(stream).error(), record.given_up());
+        }
+        co_return result<void>();
+    }
+
+    void start_dial(pool_origin& o) override { dial_scope().spawn_frame(dial(this, &o)); }
+    void watch(pool_member& m, hangup_listener* l) noexcept override {
+        stream_type& stream = static_cast<Connection&>(m).stream();
+        if constexpr (requires { stream.watch_input(l); }) {
+            stream.watch_input(l);
+        } else {
+            stream.watch_hangup(l);
+        }
+    }
+    void destroy(pool_member& m) noexcept override { delete static_cast<Connection*>(&m); }
+
+    Connector connector_;
+};
+
+} // namespace detail
+
+} // namespace flux::inline FLUX_ABI::http
