@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
-#include <flux/coro/sleep.hpp>
+#include <flux/coro/with.hpp>
 #include <flux/http/server/middleware.hpp> // also proves the header is self-contained
 
 #include <doctest/doctest.h>
 
 #include <memory>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include <http/server/layered.hpp>
 #include <http/server/memory_sink.hpp>
 #include <http/server/parsed_request.hpp>
 #include <support/counting_new.hpp>
@@ -25,30 +25,11 @@ using http::any_handler;
 using http::next;
 using http::request;
 using http::response;
+using test_support::code_of;
+using test_support::layered;
 using test_support::manual_loop;
 using test_support::memory_sink;
 using test_support::parsed_request;
-
-// A handler in layers, as a router makes it.
-class layered {
-public:
-    template <class... M>
-    explicit layered(any_handler h, M&&... m) : handler_(std::move(h)) {
-        (layers_.push_back(http::detail::make_layer(std::forward<M>(m))), ...);
-        flux::detail::dynamic_array<http::detail::layer*> borrowed;
-        for (const auto& l : layers_) {
-            borrowed.push_back(l.get());
-        }
-        calls_.set(handler_, borrowed);
-    }
-    const any_handler* operator->() const noexcept { return &calls_.get(); }
-    const any_handler& operator*() const noexcept { return calls_.get(); }
-
-private:
-    any_handler handler_;
-    flux::detail::dynamic_array<flux::detail::owner<http::detail::layer>> layers_;
-    http::detail::layered_handler calls_;
-};
 
 // Writes its name around what is inside.
 auto named(std::string& log, char name) {
@@ -58,15 +39,6 @@ auto named(std::string& log, char name) {
         log += static_cast<char>(name - 'a' + 'A');
         co_return answer;
     };
-}
-
-unsigned code_of(flux::result<response>& r) {
-    return r ? to_number(r->code()) : 0;
-}
-
-task<response> slow(request&) {
-    co_await flux::sleep_for(flux::seconds(10));
-    co_return http::text("slow");
 }
 
 } // namespace
@@ -297,137 +269,6 @@ TEST_SUITE("http/server/middleware") {
             CHECK(sink.text() == "200\n\nhalf");
         }
         CHECK(req->streams_to() == nullptr);
-    }
-
-    TEST_CASE("request_id makes an id that the handler and the answer have") {
-        manual_loop loop;
-        std::string seen;
-        const layered h(
-            [&seen](request&) -> task<std::string> {
-                auto ctx = co_await flux::this_context();
-                seen = *ctx.get<http::request_id_key>();
-                co_return seen;
-            },
-            http::request_id(1));
-        std::set<std::string> ids;
-        for (int i = 0; i < 100; ++i) {
-            parsed_request req("GET / HTTP/1.1");
-            auto r = loop.run(h->call(req));
-            REQUIRE(r.has_value());
-            CHECK(r->fields().get("X-Request-Id") == seen);
-            CHECK(seen.size() == 32);
-            CHECK(seen.find_first_not_of("0123456789abcdef") == std::string::npos);
-            CHECK(http::request_id::is_valid(seen));
-            ids.insert(seen);
-        }
-        CHECK(ids.size() == 100);
-
-        const layered same_seed([] { return "x"; }, http::request_id(1));
-        const layered other_seed([] { return "x"; }, http::request_id(2));
-        const layered random([] { return "x"; }, http::request_id());
-        parsed_request req("GET / HTTP/1.1");
-        auto a = loop.run(same_seed->call(req));
-        auto b = loop.run(other_seed->call(req));
-        auto c = loop.run(random->call(req));
-        CHECK(ids.contains(std::string(*a->fields().get("X-Request-Id"))));
-        CHECK_FALSE(ids.contains(std::string(*b->fields().get("X-Request-Id"))));
-        CHECK_FALSE(ids.contains(std::string(*c->fields().get("X-Request-Id"))));
-    }
-
-    TEST_CASE("request_id takes the id of the request if nothing can misread it") {
-        manual_loop loop;
-        const layered h([] { return "x"; }, http::request_id(1));
-        const auto echo = [&](std::string_view id) {
-            parsed_request req("GET / HTTP/1.1", "Host: h\r\nx-request-ID: " + std::string(id) + "\r\n");
-            auto r = loop.run(h->call(req));
-            return std::string(*r->fields().get("X-Request-Id"));
-        };
-        const std::string longest(128, 'x');
-        for (const std::string_view id :
-             {"a", "Root=1-67891233-abcdef012345678912345678", "A/b+c==", "a.b_c~d:e", longest.c_str()}) {
-            CHECK(echo(id) == id);
-        }
-        const std::string too_long(129, 'x');
-        for (const std::string_view id :
-             {"", "a b", "a,b", "a\"b", "<a>", "a\tb", "a;b", "caf\xc3\xa9", too_long.c_str()}) {
-            CAPTURE(id);
-            CHECK(echo(id) != id);
-            CHECK(echo(id).size() == 32);
-        }
-    }
-
-    TEST_CASE("request_id tells a streaming handler's head") {
-        manual_loop loop;
-        const layered h([](request&, http::responder& out) -> task<> { co_await out.write("b"); }, http::request_id());
-        parsed_request req("GET / HTTP/1.1", "Host: h\r\nX-Request-Id: mine\r\n");
-        memory_sink sink;
-        http::responder out(sink);
-        CHECK(loop.run(h->call_streaming(req, out)).has_value());
-        CHECK(sink.text() == "200\nX-Request-Id: mine\n\nb");
-    }
-
-    TEST_CASE("timeout answers 503 when the time is over, and stops what is inside") {
-        manual_loop loop;
-        parsed_request req("GET / HTTP/1.1");
-        const test_support::frame_check frames;
-        const layered h(slow, http::timeout(flux::seconds(2)));
-        const auto before = loop.elapsed();
-        auto r = loop.run(h->call(req));
-        CHECK(code_of(r) == 503);
-        CHECK(loop.elapsed() - before == flux::seconds(2));
-        CHECK(frames.alive() == 0);
-
-        const layered patient(slow, http::timeout(flux::seconds(11)));
-        r = loop.run(patient->call(req));
-        CHECK(code_of(r) == 200);
-        const layered at_once([] { return "x"; }, http::timeout(flux::hours::max()));
-        r = loop.run(at_once->call(req));
-        CHECK(code_of(r) == 200);
-    }
-
-    TEST_CASE("timeout leaves other time-outs and other errors alone") {
-        manual_loop loop;
-        parsed_request req("GET / HTTP/1.1");
-        const layered inside(
-            [](request& q) -> task<response> { co_return co_await flux::with_timeout(flux::seconds(1), slow(q)); },
-            http::timeout(flux::seconds(2)));
-        auto r = loop.run(inside->call(req));
-        REQUIRE_FALSE(r.has_value());
-        CHECK(r.error().is(flux::errc::timed_out));
-
-        const layered h(slow, http::timeout(flux::seconds(2)));
-        r = loop.run(flux::with_timeout(flux::seconds(1), h->call(req)));
-        REQUIRE_FALSE(r.has_value());
-        CHECK(r.error().is(flux::errc::timed_out));
-
-        const layered failing([](request&) -> task<response> { co_return flux::fail(flux::errc::closed); },
-                              http::timeout(flux::seconds(2)));
-        r = loop.run(failing->call(req));
-        REQUIRE_FALSE(r.has_value());
-        CHECK(r.error().is(flux::errc::closed));
-    }
-
-    TEST_CASE("timeout cannot answer once a streaming handler has sent the head") {
-        manual_loop loop;
-        const layered h(
-            [](request&, http::responder& out) -> task<> {
-                co_await out.write("half");
-                co_await flux::sleep_for(flux::seconds(10));
-            },
-            http::timeout(flux::seconds(2)));
-        parsed_request req("GET / HTTP/1.1");
-        memory_sink sink;
-        http::responder out(sink);
-        const auto end = loop.run(h->call_streaming(req, out));
-        REQUIRE_FALSE(end.has_value());
-        CHECK(end.error().is(flux::errc::timed_out));
-
-        const layered silent([](request&, http::responder&) -> task<> { co_await flux::sleep_for(flux::seconds(10)); },
-                             http::timeout(flux::seconds(2)));
-        memory_sink second;
-        http::responder other(second);
-        CHECK(loop.run(silent->call_streaming(req, other)).has_value());
-        CHECK(second.text().starts_with("503\n"));
     }
 
 } // TEST_SUITE

@@ -188,6 +188,24 @@ template <class F>
     }
 }
 
+// What a handler has set in a head that it did not send is none of the answer that a layer gives in its place.
+class unsent_head {
+public:
+    explicit unsent_head(responder& out) : out_(&out), before_(out.head_fields()) {}
+    unsent_head(const unsent_head&) = delete;
+    unsent_head& operator=(const unsent_head&) = delete;
+    ~unsent_head() {
+        if (out_ != nullptr) {
+            out_->start_over(std::move(before_));
+        }
+    }
+    void keep() noexcept { out_ = nullptr; }
+
+private:
+    responder* out_;
+    fields before_;
+};
+
 template <class Status>
 [[nodiscard]] task<response> ready_answer(Status code) {
     co_return response(code);
@@ -348,6 +366,7 @@ private:
     static task<Response> stream_later(const any_handler& self, request& req) {
         responder* out = req.streams_to();
         FLUX_ASSERT(out != nullptr, "a streaming handler was called without a responder");
+        detail::unsent_head head(*out);
         auto end = co_await attempt(self.call_streaming(req, *out));
         if (end) {
             end = out->begin();
@@ -355,6 +374,7 @@ private:
         if (!end) {
             co_return fail(std::move(end).error());
         }
+        head.keep();
         req.set_streamed();
         co_return response();
     }

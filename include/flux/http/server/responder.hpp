@@ -64,6 +64,16 @@ public:
     }
 
     [[nodiscard]] bool head_sent() const noexcept { return sink_->begun(); }
+    /// The fields that were set so far.
+    [[nodiscard]] const fields& head_fields() const noexcept { return fields_; }
+    /// Back to 200 with these fields and no length, as if nothing else had been set; no effect after the head is out.
+    void start_over(fields with) noexcept {
+        if (!head_sent()) {
+            fields_ = std::move(with);
+            length_.reset();
+            code_ = status::ok;
+        }
+    }
 
     /// Writes a part of the body. Waits while the client is slow.
     /// Params   octets  borrowed until the task ends.
