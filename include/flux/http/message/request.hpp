@@ -138,6 +138,13 @@ public:
         return body_.text(limit);
     }
 
+    /// The body as an object: what `bool from_body(std::string_view, T&)` in the namespace of T makes of it, or one of
+    /// http::form. Defined in server/read_body.hpp.
+    /// Errors  a handler that fails with them is answered 415 for another media type than T's (JSON unless
+    ///         body_content_type() says otherwise), 413 over `limit` octets, 400 for what from_body() refuses.
+    template <class T>
+    [[nodiscard]] task<T> read(std::size_t limit = 10'485'760);
+
     /// The object that the application shared: `app.share(db)` then `req.state<database>()`.
     /// Aborts if there is none: that is a mistake in the program, not of the peer.
     template <class T>

@@ -32,12 +32,22 @@ namespace detail {
     return e.is(flux::errc::timed_out) ? status::request_timeout : status::bad_request;
 }
 
+/// Whether it says what is wrong with the content of the request, read by its handler.
+[[nodiscard]] inline bool is_about_content(const error& e) noexcept {
+    const int code = e.code().value();
+    return e.code().category() == http_category() && code >= static_cast<int>(errc::unsupported_content) &&
+           code <= static_cast<int>(errc::part_too_large);
+}
+
 } // namespace detail
 
 /// The status that answers an error from elsewhere than the request itself.
 [[nodiscard, gnu::cold]] inline status status_of(const error& e) noexcept {
     if (e.is(flux::errc::limit)) {
         return status::content_too_large;
+    }
+    if (detail::is_about_content(e)) {
+        return detail::status_of_body_error(e);
     }
     if (e.is(flux::errc::shutdown)) {
         return status::service_unavailable;

@@ -14,6 +14,7 @@
 
 #include <flux/core/error.hpp>
 #include <flux/coro/task.hpp>
+#include <flux/http/message/body_codec.hpp>
 #include <flux/http/message/request.hpp>
 #include <flux/http/message/response.hpp>
 #include <flux/http/server/path_arguments.hpp>
@@ -51,6 +52,11 @@ inline response to_response(std::string body) { return text(std::move(body)); }
 inline response to_response(std::string_view body) { return static_text(body); }
 inline response to_response(const char* body) { return static_text(body); }
 response to_response(std::nullptr_t) = delete;
+/// A type of the program's own; see body_codec.hpp.
+template <writable_body T>
+response to_response(const T& value) {
+    return bytes(to_body(value), content_type_of<T>());
+}
 
 template <class R>
 inline constexpr bool is_task = false;
@@ -154,7 +160,7 @@ struct handler_traits {
         static_assert(streams, "A handler that takes a responder writes its answer there, and returns task<>.");
         static_assert(answers,
                       "This handler returns nothing that can be sent. It returns, or its task yields, a response, a "
-                      "status, a std::string, or a literal.");
+                      "status, a std::string, a literal, or a type with std::string to_body(const T&) beside it.");
         return is_callable && is_readable && is_safe && streams && answers;
     }
 };

@@ -73,6 +73,13 @@ enum class errc : std::uint8_t {
     too_many_interim,
     unexpected_upgrade,
     unexpected_status,
+    // content of a request, as its handler reads it
+    unsupported_content,
+    malformed_content,
+    malformed_multipart,
+    incomplete_multipart,
+    too_many_parts,
+    part_too_large,
     // this side's own input
     invalid_head,
     body_length_mismatch,
@@ -168,6 +175,17 @@ inline constexpr errc_info errc_table[] = {
      fault::peer},
     {errc::unexpected_status, "unexpected_status", "the status of the response says that the request failed",
      status::bad_gateway, fault::peer},
+    {errc::unsupported_content, "unsupported_content", "the media type of the content is not what the handler reads",
+     status::unsupported_media_type, fault::peer},
+    {errc::malformed_content, "malformed_content", "the content is not what its media type promises",
+     status::bad_request, fault::peer},
+    {errc::malformed_multipart, "malformed_multipart", "a delimiter or the header of a part is malformed",
+     status::bad_request, fault::peer},
+    {errc::incomplete_multipart, "incomplete_multipart", "the content ends before its last delimiter",
+     status::bad_request, fault::peer},
+    {errc::too_many_parts, "too_many_parts", "more parts than allowed", status::content_too_large, fault::peer},
+    {errc::part_too_large, "part_too_large", "a part, its header or the preamble exceeds its limit",
+     status::content_too_large, fault::peer},
     {errc::invalid_head, "invalid_head", "a method, target, status or field that cannot be sent",
      status::internal_server_error, fault::local},
     {errc::body_length_mismatch, "body_length_mismatch", "the body that was written differs from its announced length",
@@ -222,6 +240,8 @@ public:
         case errc::chunk_extensions_too_large:
         case errc::trailers_too_large:
         case errc::too_many_interim:
+        case errc::too_many_parts:
+        case errc::part_too_large:
             return error_kind::limit;
         case errc::incomplete_head:
         case errc::incomplete_body:
