@@ -146,6 +146,7 @@
 #include <flux/http/client/request_upload.hpp>
 #include <flux/http/client/client.hpp>
 #include <flux/http/client/cookie_jar.hpp>
+#include <flux/http/client/multipart_form.hpp>
 
 #if defined(FLUX_WITH_ZLIB) && FLUX_WITH_ZLIB
 #include <flux/zlib.hpp>
