@@ -52,11 +52,12 @@
 #include <flux/io/run.hpp>
 #include <flux/io/signal.hpp>
 #include <flux/io/workers.hpp>
-#include <flux/net/endpoint.hpp>
-#include <flux/net/socket.hpp>
 #include <flux/net/stream.hpp>
 #include <flux/net/socket_core.hpp>
 #include <flux/net/socket_ops.hpp>
+#include <flux/net/send_file.hpp>
+#include <flux/net/endpoint.hpp>
+#include <flux/net/socket.hpp>
 #include <flux/net/socket_stream.hpp>
 #include <flux/net/connect.hpp>
 #include <flux/net/destination.hpp>
@@ -107,6 +108,7 @@
 #include <flux/http/wire/head_parser.hpp>
 #include <flux/http/wire/multipart_parser.hpp>
 #include <flux/http/server/date_cache.hpp>
+#include <flux/http/server/direct_output.hpp>
 #include <flux/http/server/error_answer.hpp>
 #include <flux/http/server/path_arguments.hpp>
 #include <flux/http/server/responder.hpp>
@@ -132,6 +134,7 @@
 #include <flux/http/server/route_tree.hpp>
 #include <flux/http/server/route_table.hpp>
 #include <flux/http/server/router.hpp>
+#include <flux/http/server/send_file.hpp>
 #include <flux/http/server/server_core.hpp>
 #include <flux/http/server/server_connection.hpp>
 #include <flux/http/server/server.hpp>

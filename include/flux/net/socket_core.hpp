@@ -12,9 +12,11 @@
 #include <flux/io/unique_fd.hpp>
 #include <flux/net/stream.hpp>
 
+#include <cerrno>
 #include <memory>
 #include <utility>
 
+#include <fcntl.h>
 #include <sys/socket.h>
 
 namespace flux::inline FLUX_ABI::detail {
@@ -59,6 +61,18 @@ public:
     /// One write at a time: two would interleave their octets.
     [[nodiscard]] bool begin_write() noexcept { return !std::exchange(writing_, true); }
     void end_write() noexcept { writing_ = false; }
+
+    /// For calls that cannot be told not to wait. Both drivers stand it. Returns an errno, 0 on success.
+    [[nodiscard]] int make_nonblocking() noexcept {
+        if (!nonblocking_) {
+            const int flags = ::fcntl(fd_.get(), F_GETFL);
+            if (flags < 0 || ::fcntl(fd_.get(), F_SETFL, flags | O_NONBLOCK) != 0) {
+                return errno;
+            }
+            nonblocking_ = true;
+        }
+        return 0;
+    }
 
     void watch_hangup(hangup_listener* listener) noexcept {
         listener_ = listener;
@@ -143,6 +157,7 @@ private:
     bool reading_ = false;
     bool writing_ = false;
     bool owned_ = true;
+    bool nonblocking_ = false; // known to be
 };
 
 } // namespace flux::inline FLUX_ABI::detail

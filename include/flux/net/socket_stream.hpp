@@ -6,6 +6,7 @@
 #pragma once
 
 #include <flux/net/socket.hpp>
+#include <flux/net/send_file.hpp>
 #include <flux/net/socket_ops.hpp>
 
 #include <utility>
@@ -59,6 +60,20 @@ public:
     [[nodiscard]] detail::write_op write_all(const_buffer in) noexcept { return {core_, in}; }
     /// The same for several buffers, up to 8 per system call. The list itself is borrowed too.
     [[nodiscard]] detail::gather_op write_all(std::span<const const_buffer> list) noexcept { return {core_, list}; }
+
+    /// Hands octets of a file to the kernel without a copy through user space, once there is room for any; `before`
+    /// goes out ahead of them, whole, in the same segment if it fits.
+    /// Params   before  borrowed until the operation ends; may be empty.
+    ///          file    a regular file, borrowed; its own position does not matter and does not change. Octets that
+    ///                  are not in memory are waited for: the reactor stands still meanwhile.
+    ///          size    the most to send; 0 sends only `before`.
+    /// Returns  how many octets of the file went out, 1 to `size`; 0 where the file ends.
+    /// Errors   as write_all. After an error, or 0, it is unknown how much of `before` went out.
+    /// Cancel   a stop that comes before any octet of the file fails; the stream cannot be used then.
+    /// Cost     three system calls, two more for the first file of a stream.
+    [[nodiscard]] detail::send_file_op send_file(const_buffer before, int file, std::uint64_t at, std::size_t size) noexcept {
+        return {core_, before, file, at, size};
+    }
 
     /// Sends FIN after what was written; the peer's octets can still be read.
     [[nodiscard]] result<void> shutdown_write() noexcept {

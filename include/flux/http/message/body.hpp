@@ -114,12 +114,20 @@ private:
     body_source* source_ = nullptr;
 };
 
+class direct_output; // server/direct_output.hpp
+
 /// Where the octets of a body that is being produced go.
 class body_sink {
 public:
     [[nodiscard]] virtual task<> write(std::string_view octets) = 0;
     [[nodiscard]] virtual task<> flush() = 0;
     [[nodiscard]] virtual result<void> add_trailer(std::string_view name, std::string_view value) = 0;
+    /// Where the next `octets` of the body can be sent without this sink, which counts them as written; null if they
+    /// have to go through write().
+    [[nodiscard]] virtual direct_output* direct(std::uint64_t octets) {
+        static_cast<void>(octets);
+        return nullptr;
+    }
 
 protected:
     ~body_sink() = default;
@@ -141,6 +149,8 @@ public:
     [[nodiscard]] result<void> add_trailer(std::string_view name, std::string_view value) {
         return sink_->add_trailer(name, value);
     }
+    /// For send_file() of server/send_file.hpp.
+    [[nodiscard]] direct_output* direct(std::uint64_t octets) { return sink_->direct(octets); }
 
 private:
     body_sink* sink_;

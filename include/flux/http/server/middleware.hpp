@@ -117,6 +117,7 @@ task<> send_response(responder& out, Response& answer) {
         [[nodiscard]] result<void> add_trailer(std::string_view name, std::string_view value) override {
             return out_->add_trailer(name, value);
         }
+        [[nodiscard]] direct_output* direct(std::uint64_t octets) override { return out_->direct(octets); }
 
     private:
         responder* out_;

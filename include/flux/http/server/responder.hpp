@@ -106,6 +106,9 @@ public:
         return sink_->add_trailer(name, value);
     }
 
+    /// For send_file() of send_file.hpp.
+    [[nodiscard]] direct_output* direct(std::uint64_t octets) { return begin() ? sink_->direct(octets) : nullptr; }
+
     /// Puts the head on its way if that has not happened. The connection calls it when the handler returned.
     [[nodiscard]] result<void> begin() {
         return sink_->begun() ? result<void>() : sink_->begin(code_, fields_, length_);

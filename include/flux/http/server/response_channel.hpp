@@ -9,9 +9,11 @@
 #pragma once
 
 #include <flux/coro/with.hpp>
+#include <flux/http/server/direct_output.hpp>
 #include <flux/http/server/exchange.hpp>
 #include <flux/http/server/responder.hpp>
 
+#include <concepts>
 #include <cstdint>
 #include <optional>
 
@@ -129,6 +131,17 @@ public:
         }
     }
     [[nodiscard]] task<> flush() override { return send({}, {}); }
+    [[nodiscard]] direct_output* direct(std::uint64_t octets) override {
+        if constexpr (std::derived_from<Stream, socket_stream>) {
+            const bool counted = kind_ == body_kind::length && octets <= left_;
+            if (begun_ && !failed_ && (counted || kind_ == body_kind::until_close)) {
+                left_ -= counted ? octets : 0;
+                octets_ += octets;
+                return &direct_.emplace(*stream_, *out_, write_timeout_, failed_);
+            }
+        }
+        return nullptr;
+    }
 
     [[nodiscard]] result<void> add_trailer(std::string_view name, std::string_view value) override {
         if (begun_ && kind_ != body_kind::chunked && kind_ != body_kind::none) {
@@ -208,6 +221,7 @@ private:
     body_kind kind_ = body_kind::none;
     bool begun_ = false;
     std::optional<error> failed_; // of the first write that did not go out whole
+    std::optional<direct_output> direct_;
 };
 
 } // namespace flux::inline FLUX_ABI::http::detail
