@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+// flux/tls/certificate_table.hpp - which identity a client gets: by the name it asked for, or by a coroutine.
+//
+//   client_hello -> on_client_hello hook, if there is one -> context | alert
+//                -> table: exact name, "*.name", default -> context | unrecognized_name
+//
+// The choice is made before there is an engine, so that the whole context counts: suites, ALPN and whether clients
+// are verified. Entries can be replaced while connections are served; those that have begun keep theirs.
+// Deliberately not here: files that change (rotation.hpp).
+#pragma once
+
+#include <flux/core/function.hpp>
+#include <flux/coro/task.hpp>
+#include <flux/tls/client_hello.hpp>
+#include <flux/tls/context.hpp>
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace flux::inline FLUX_ABI::tls {
+
+using server_context_ptr = std::shared_ptr<const server_context>;
+
+/// Contexts by server name.
+///
+/// Threads  all functions, from any thread.
+class certificate_table {
+public:
+    certificate_table() = default;
+    certificate_table(const certificate_table&) = delete;
+    certificate_table& operator=(const certificate_table&) = delete;
+
+    /// Params   name  "a.test", or "*.b.test" for exactly one label in front of it. Replaces an entry of this name.
+    void set(std::string_view name, server_context_ptr context) {
+        std::string key(name);
+        for (char& c : key) {
+            c = detail::lower(c);
+        }
+        const std::lock_guard lock(mutex_);
+        entries_.insert_or_assign(std::move(key), std::move(context));
+    }
+    /// For clients that ask for no name, or for one that has no entry. Without it they are refused.
+    void set_default(server_context_ptr context) {
+        const std::lock_guard lock(mutex_);
+        default_ = std::move(context);
+    }
+    /// One entry for each name of the context's certificate.
+    void set_all(const server_context_ptr& context) {
+        for (const std::string& name : context->chain().front().dns_names) {
+            set(name, context);
+        }
+    }
+    void remove(std::string_view name) {
+        const std::lock_guard lock(mutex_);
+        if (const auto at = entries_.find(name); at != entries_.end()) {
+            entries_.erase(at);
+        }
+    }
+
+    /// Exact name, then wildcard, then default; null if there is none.
+    /// Params   name  lower case; empty if the client asked for none.
+    [[nodiscard]] server_context_ptr find(std::string_view name) const {
+        const std::lock_guard lock(mutex_);
+        if (const auto exact = entries_.find(name); exact != entries_.end()) {
+            return exact->second;
+        }
+        const std::size_t dot = name.find('.');
+        if (dot != std::string_view::npos && dot != 0) {
+            std::string pattern("*");
+            pattern += name.substr(dot);
+            if (const auto wild = entries_.find(pattern); wild != entries_.end()) {
+                return wild->second;
+            }
+        }
+        return default_;
+    }
+
+private:
+    mutable std::mutex mutex_;
+    std::map<std::string, server_context_ptr, std::less<>> entries_;
+    server_context_ptr default_;
+};
+
+/// What an on_client_hello hook says: a context, an alert, or that the table decides.
+class hello_answer {
+public:
+    hello_answer(server_context_ptr context) : context_(std::move(context)) {}
+    hello_answer(alert refusal) : alert_(refusal), refused_(true) {}
+    /// The table decides.
+    [[nodiscard]] static hello_answer by_table() { return hello_answer(nullptr); }
+
+    [[nodiscard]] const server_context_ptr& context() const noexcept { return context_; }
+    [[nodiscard]] bool is_refusal() const noexcept { return refused_; }
+    [[nodiscard]] alert refusal() const noexcept { return alert_; }
+
+private:
+    server_context_ptr context_;
+    alert alert_ = alert::unrecognized_name;
+    bool refused_ = false;
+};
+
+/// Everything that a server's connections share.
+///
+/// Set it up, then share it; only the table may change while connections are made.
+class server_config {
+public:
+    using hello_hook = unique_function<task<hello_answer>(const client_hello&)>;
+
+    server_config() = default;
+    explicit server_config(const server_context_ptr& only) { table_.set_default(only); }
+    server_config(const server_config&) = delete;
+    server_config& operator=(const server_config&) = delete;
+
+    [[nodiscard]] certificate_table& table() noexcept { return table_; }
+    [[nodiscard]] const certificate_table& table() const noexcept { return table_; }
+
+    /// Asks `hook` about each client before the handshake goes on: Go's GetConfigForClient, but it may wait.
+    /// Params   hook     called by every thread that serves, maybe at the same time; the hello is borrowed until
+    ///                   the task ends. An error or an exception refuses with internal_error.
+    ///          at_most  for one answer; then the client is refused with internal_error.
+    void on_client_hello(hello_hook hook, milliseconds at_most = milliseconds(2'000)) {
+        hook_ = std::move(hook);
+        hook_limit_ = at_most;
+    }
+    [[nodiscard]] hello_hook* hook() const noexcept { return hook_ ? &hook_ : nullptr; }
+    [[nodiscard]] milliseconds hook_limit() const noexcept { return hook_limit_; }
+
+    /// From the first octet that is waited for to the end of the handshake. Zero: no limit of its own.
+    milliseconds handshake_timeout{10'000};
+    /// Sent to a client that speaks plain HTTP, before the connection is closed. Empty: it gets nothing.
+    std::string plain_http_answer = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 48\r\n"
+                                    "Connection: close\r\n\r\nclient sent an HTTP request to an HTTPS server\r\n";
+
+private:
+    certificate_table table_;
+    mutable hello_hook hook_; // a call changes nothing that flux knows of
+    milliseconds hook_limit_{2'000};
+};
+
+using server_config_ptr = std::shared_ptr<const server_config>;
+
+} // namespace flux::inline FLUX_ABI::tls

@@ -1,0 +1,496 @@
+// SPDX-License-Identifier: MIT
+// flux/tls/context.hpp - settings, checked and loaded: what connections are made from.
+//
+//   server_settings -> server_context (immutable, shared by workers) -> engine per connection
+//   client_settings -> client_context
+//
+// Fixed for everybody: TLS 1.2 and 1.3, nine suites with forward secrecy and authenticated encryption, X25519
+// before P-256 and P-384, no session cache (the library's is one for all contexts of the process, and would resume
+// a session of one virtual host at another), tickets whose keys belong to one context. What the linked library
+// cannot do is an error here. Deliberately not here: which context a client gets (certificate_table.hpp).
+#pragma once
+
+#include <flux/tls/aesni.hpp>
+#include <flux/tls/engine.hpp>
+#include <flux/tls/settings.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace flux::inline FLUX_ABI::tls {
+
+namespace detail {
+
+// Where distributions keep the bundle of trusted authorities.
+[[nodiscard]] inline result<std::string> system_bundle() {
+    for (const char* path : {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
+                             "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"}) {
+        if (::access(path, R_OK) == 0) {
+            return std::string(path);
+        }
+    }
+    return flux::fail(make_error(errc::bad_file, "this system has no bundle of certificate authorities"));
+}
+
+[[nodiscard]] inline const unsigned char* octets_of(std::string_view text) noexcept {
+    return reinterpret_cast<const unsigned char*>(text.data());
+}
+
+/// The library's context and what flux knows beside it.
+class context_core {
+public:
+    context_core() = default;
+    context_core(const context_core&) = delete;
+    context_core& operator=(const context_core&) = delete;
+
+    [[nodiscard]] WOLFSSL_CTX* native() const noexcept { return context_.get(); }
+    [[nodiscard]] const anchor_set& anchors() const noexcept { return anchors_; }
+
+    [[nodiscard]] result<void> begin(bool is_server, const common_settings& s) {
+        if (auto r = library_ready(); !r) {
+            return r;
+        }
+        if (s.min_version > s.max_version) {
+            return bad("the lowest version is above the highest");
+        }
+        if (s.min_rsa_bits < 2048 || s.min_rsa_bits > 16'384) {
+            return bad("min_rsa_bits must be 2048 to 16384");
+        }
+        context_.reset(::wolfSSL_CTX_new(method(is_server, s.max_version)));
+        if (context_ == nullptr) {
+            return flux::fail(make_error(errc::out_of_memory));
+        }
+        const int lowest = s.min_version == version::tls_1_3 ? WOLFSSL_TLSV1_3 : WOLFSSL_TLSV1_2;
+        if (s.max_version == version::tls_1_3 && ::wolfSSL_CTX_SetMinVersion(native(), lowest) != WOLFSSL_SUCCESS) {
+            return bad("the lowest TLS version cannot be set");
+        }
+        ::wolfSSL_CTX_set_session_cache_mode(native(), WOLFSSL_SESS_CACHE_OFF);
+        if (::wolfSSL_CTX_SetMinRsaKey_Sz(native(), static_cast<short>(s.min_rsa_bits)) != WOLFSSL_SUCCESS ||
+            ::wolfSSL_CTX_SetMinEccKey_Sz(native(), 256) != WOLFSSL_SUCCESS) {
+            return bad("the lowest key sizes cannot be set");
+        }
+        int groups[] = {WOLFSSL_ECC_X25519, WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_SECP384R1};
+        if (::wolfSSL_CTX_set_groups(native(), groups, 3) != WOLFSSL_SUCCESS) {
+            return bad("X25519, P-256 and P-384 are not all supported");
+        }
+        return {};
+    }
+    /// After the identity, if there is one.
+    [[nodiscard]] result<void> set_suites() {
+        const bool aes_first = use_aesni(native());
+        const std::string list = aes_first ? aes_suites() + ':' + chacha_suites() : chacha_suites() + ':' + aes_suites();
+        return ::wolfSSL_CTX_set_cipher_list(native(), list.c_str()) == WOLFSSL_SUCCESS ? result<void>()
+                                                                                        : bad("no cipher suites");
+    }
+
+    /// Loads the chain and the key, and proves that they belong together. The own chain's facts go to `own`.
+    [[nodiscard]] result<void> set_identity(const identity& i, std::vector<certificate>& own) {
+        const std::string name = i.chain().name("certificate");
+        const std::string key_name = i.key().name("private key");
+        auto text = i.chain().read();
+        if (!text) {
+            return flux::fail(std::move(text).error());
+        }
+        auto chain = read_certificates(*text, name);
+        if (!chain) {
+            return flux::fail(std::move(chain).error());
+        }
+        for (const std::string& der : *chain) {
+            auto c = parse_certificate(der);
+            if (!c) {
+                return flux::fail(make_error(errc::bad_file, name + ": certificate cannot be read"));
+            }
+            own.push_back(*std::move(c));
+        }
+        if (auto weak = own_weakness(own.front())) {
+            return flux::fail(make_error(weak->code, name + ": " + weak->what));
+        }
+        std::string joined;
+        for (const std::string& der : *chain) {
+            joined += der;
+        }
+        const int r = chain->size() == 1
+                          ? ::wolfSSL_CTX_use_certificate_buffer(native(), octets_of(joined), static_cast<long>(joined.size()),
+                                                                 WOLFSSL_FILETYPE_ASN1)
+                          : use_chain(*chain);
+        if (r != WOLFSSL_SUCCESS) {
+            return flux::fail(make_error(errc::bad_file, name + ": " + library_text(r)));
+        }
+        auto key = private_key(i.key(), key_name);
+        if (!key) {
+            return flux::fail(std::move(key).error());
+        }
+        const bool is_pem = key->starts_with("-----");
+        const int loaded = ::wolfSSL_CTX_use_PrivateKey_buffer(native(), octets_of(*key), static_cast<long>(key->size()),
+                                                               is_pem ? WOLFSSL_FILETYPE_PEM : WOLFSSL_FILETYPE_ASN1);
+        std::fill(key->begin(), key->end(), '\0');
+        if (loaded != WOLFSSL_SUCCESS) {
+            return flux::fail(make_error(errc::bad_file, key_name + ": no usable private key"));
+        }
+        if (::wolfSSL_CTX_check_private_key(native()) != WOLFSSL_SUCCESS) {
+            return flux::fail(make_error(errc::bad_file, key_name + ": the private key does not belong to " + name));
+        }
+        return {};
+    }
+
+    [[nodiscard]] result<void> set_trust(const trust& t) {
+        if (t.uses_system()) {
+            auto path = system_bundle();
+            if (!path) {
+                return flux::fail(std::move(path).error());
+            }
+            // One authority that the library cannot read must not take the others away.
+            if (auto r = add_authorities(source::file(*std::move(path)), true); !r) {
+                return r;
+            }
+        }
+        for (const source& s : t.sources()) {
+            if (auto r = add_authorities(s, false); !r) {
+                return r;
+            }
+        }
+        if (anchors_.empty()) {
+            return bad("no certificate authority is trusted");
+        }
+        anchors_.seal();
+        return {};
+    }
+    [[nodiscard]] result<void> set_revocation(const std::vector<source>& lists) {
+        if (lists.empty()) {
+            return {};
+        }
+#if defined(HAVE_CRL)
+        if (::wolfSSL_CTX_EnableCRL(native(), WOLFSSL_CRL_CHECK) != WOLFSSL_SUCCESS) {
+            return bad("revocation lists cannot be used");
+        }
+        for (const source& s : lists) {
+            const std::string name = s.name("revocation list");
+            auto text = s.read();
+            if (!text) {
+                return flux::fail(std::move(text).error());
+            }
+            const bool is_pem = !text->starts_with('\x30');
+            const int r = ::wolfSSL_CTX_LoadCRLBuffer(native(), octets_of(*text), static_cast<long>(text->size()),
+                                                      is_pem ? WOLFSSL_FILETYPE_PEM : WOLFSSL_FILETYPE_ASN1);
+            if (r != WOLFSSL_SUCCESS) {
+                return flux::fail(make_error(errc::bad_file, name + ": " + library_text(r)));
+            }
+        }
+        return {};
+#else
+        return bad("the TLS library was built without revocation lists");
+#endif
+    }
+
+    [[nodiscard]] static failure bad(const char* why) { return flux::fail(make_error(errc::bad_setting, why)); }
+
+private:
+    [[nodiscard]] static WOLFSSL_METHOD* method(bool is_server, version highest) noexcept {
+        if (highest == version::tls_1_2) {
+            return is_server ? ::wolfTLSv1_2_server_method() : ::wolfTLSv1_2_client_method();
+        }
+        return is_server ? ::wolfTLS_server_method() : ::wolfTLS_client_method();
+    }
+    [[nodiscard]] static std::string aes_suites() {
+        return "TLS13-AES128-GCM-SHA256:TLS13-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256:"
+               "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
+    }
+    [[nodiscard]] static std::string chacha_suites() {
+        return "TLS13-CHACHA20-POLY1305-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+    }
+    [[nodiscard]] static std::optional<finding> own_weakness(const certificate& c) {
+        if (c.key == key_kind::rsa && c.key_bits < 2048) {
+            return finding(errc::weak_key, "RSA key of " + std::to_string(c.key_bits) + " bits");
+        }
+        if (c.key == key_kind::elliptic && c.key_bits < 256) {
+            return finding(errc::weak_key, "elliptic key of " + std::to_string(c.key_bits) + " bits");
+        }
+        return std::nullopt;
+    }
+    [[nodiscard]] int use_chain(const std::vector<std::string>& chain) {
+        std::string text;
+        for (const std::string& der : chain) {
+            text += to_pem(der);
+        }
+        return ::wolfSSL_CTX_use_certificate_chain_buffer(native(), octets_of(text), static_cast<long>(text.size()));
+    }
+    [[nodiscard]] static std::string to_pem(std::string_view der) {
+        constexpr char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        std::string text = "-----BEGIN CERTIFICATE-----\n";
+        for (std::size_t i = 0; i < der.size(); i += 3) {
+            std::uint32_t bits = 0;
+            const std::size_t n = std::min<std::size_t>(3, der.size() - i);
+            for (std::size_t k = 0; k < 3; ++k) {
+                bits = bits << 8 | (k < n ? static_cast<std::uint8_t>(der[i + k]) : 0U);
+            }
+            for (std::size_t k = 0; k < 4; ++k) {
+                text += k <= n ? digits[bits >> (18 - 6 * k) & 63] : '=';
+            }
+            text += i % 48 == 45 ? "\n" : "";
+        }
+        text += "\n-----END CERTIFICATE-----\n";
+        return text;
+    }
+    // The block with the key; other blocks of the file (parameters, certificates) are skipped.
+    [[nodiscard]] static result<std::string> private_key(const source& s, const std::string& name) {
+        auto text = s.read();
+        if (!text) {
+            return text;
+        }
+        if (text->starts_with('\x30')) {
+            return text;
+        }
+        auto blocks = read_pem(*text, name);
+        if (!blocks) {
+            return flux::fail(std::move(blocks).error());
+        }
+        for (pem_block& b : *blocks) {
+            if (!b.label.ends_with("PRIVATE KEY")) {
+                continue;
+            }
+            if (b.label.starts_with("ENCRYPTED") || b.text.find("ENCRYPTED") != std::string::npos) {
+                return flux::fail(make_error(errc::bad_file, name + ": the private key is encrypted"));
+            }
+            return std::move(b.text);
+        }
+        return flux::fail(make_error(errc::bad_file, name + ": no private key in it"));
+    }
+    [[nodiscard]] result<void> add_authorities(const source& s, bool skip_bad) {
+        const std::string name = s.name("certificate authorities");
+        auto text = s.read();
+        if (!text) {
+            return flux::fail(std::move(text).error());
+        }
+        auto all = read_certificates(*text, name);
+        if (!all) {
+            return flux::fail(std::move(all).error());
+        }
+        for (const std::string& der : *all) {
+            auto c = parse_certificate(der);
+            const int r = !c ? ASN_PARSE_E
+                             : ::wolfSSL_CTX_load_verify_buffer_ex(native(), octets_of(der), static_cast<long>(der.size()),
+                                                                   WOLFSSL_FILETYPE_ASN1, 0, WOLFSSL_LOAD_FLAG_DATE_ERR_OKAY);
+            if (r == WOLFSSL_SUCCESS) {
+                anchors_.add(*c);
+            } else if (!skip_bad) {
+                const std::string which = c ? quoted(c->subject) + ": " : std::string();
+                return flux::fail(make_error(errc::bad_file, name + ": " + which + library_text(r)));
+            }
+        }
+        return {};
+    }
+
+    context_ptr context_;
+    anchor_set anchors_;
+};
+
+[[nodiscard]] inline result<std::string> joined_protocols(const std::vector<std::string>& names) {
+    std::string list;
+    for (const std::string& n : names) {
+        if (n.empty() || n.size() > 255 || n.find(',') != std::string::npos) {
+            return flux::fail(make_error(errc::bad_setting, "an application protocol has 1 to 255 octets and no comma"));
+        }
+        list += list.empty() ? "" : ",";
+        list += n;
+    }
+    return list;
+}
+
+} // namespace detail
+
+/// One identity of a server, with everything that its connections need.
+///
+/// Threads  immutable; any number of threads may make connections from it.
+/// Cost     about 150 KiB, and the trusted authorities of clients.
+class server_context {
+public:
+    /// Errors   errc::bad_file, bad_setting, weak_key: nothing has been opened to the network by then. Reads files.
+    [[nodiscard]] static result<std::shared_ptr<const server_context>> make(const server_settings& s) {
+        std::shared_ptr<server_context> c(new server_context(s));
+        if (auto r = c->load(s); !r) {
+            return flux::fail(std::move(r).error());
+        }
+        return std::shared_ptr<const server_context>(std::move(c));
+    }
+
+    [[nodiscard]] WOLFSSL_CTX* native() const noexcept { return core_.native(); }
+    [[nodiscard]] const server_settings& settings() const noexcept { return settings_; }
+    /// The own chain, the server's certificate first.
+    [[nodiscard]] const std::vector<certificate>& chain() const noexcept { return own_; }
+    [[nodiscard]] unix_seconds expires() const noexcept { return own_.front().not_after; }
+
+    /// An engine for one connection. Params: `protocol` what ALPN chose; empty: none.
+    [[nodiscard]] result<std::unique_ptr<engine>> connect(std::string_view protocol) const {
+        engine_setup setup;
+        setup.context = native();
+        setup.is_server = true;
+        setup.expected.role = peer_role::client;
+        setup.expected.anchors = &core_.anchors();
+        setup.expected.min_rsa_bits = settings_.min_rsa_bits;
+        setup.protocols = protocol;
+        setup.on_peer = check_.get();
+        return engine::make(setup);
+    }
+
+private:
+    explicit server_context(const server_settings& s) : settings_(s) {}
+
+    [[nodiscard]] result<void> load(const server_settings& s) {
+        if (auto r = core_.begin(true, s); !r) {
+            return r;
+        }
+        if (auto names = detail::joined_protocols(s.protocols); !names) {
+            return flux::fail(std::move(names).error());
+        }
+        if (s.own.chain().empty() || s.own.key().empty()) {
+            return detail::context_core::bad("a server needs a certificate and its private key");
+        }
+        if (auto r = core_.set_identity(s.own, own_); !r) {
+            return r;
+        }
+        int mode = WOLFSSL_VERIFY_NONE;
+        if (s.clients != client_verification::none) {
+            if (s.client_authorities.empty()) {
+                return detail::context_core::bad("client certificates need client_authorities");
+            }
+            if (auto r = core_.set_trust(s.client_authorities); !r) {
+                return r;
+            }
+            if (auto r = core_.set_revocation(s.revocation_lists); !r) {
+                return r;
+            }
+            mode = WOLFSSL_VERIFY_PEER;
+            mode |= s.clients == client_verification::required ? WOLFSSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0;
+            check_ = with_allowed_uris(s);
+        } else if (!s.allowed_uris.empty() || s.on_peer != nullptr || !s.revocation_lists.empty()) {
+            return detail::context_core::bad("on_peer, allowed_uris and revocation_lists need clients to be verified");
+        }
+        engine_callbacks::install(*native(), mode);
+        if (auto r = core_.set_suites(); !r) {
+            return r;
+        }
+        if (auto r = set_tickets(s); !r) {
+            return r;
+        }
+        return set_staple(s);
+    }
+    // The library's tickets do not hold the client's certificate, so a resumed session would be one of a client that
+    // nobody can name: where clients are verified, every handshake is a full one.
+    [[nodiscard]] result<void> set_tickets(const server_settings& s) {
+        if (s.tickets == 0 || s.clients != client_verification::none) {
+            ::wolfSSL_CTX_no_ticket_TLSv13(native());
+            ::wolfSSL_CTX_NoTicketTLSv12(native());
+            return {};
+        }
+        if (s.tickets > 16 || (s.max_version == version::tls_1_3 &&
+                               ::wolfSSL_CTX_set_num_tickets(native(), s.tickets) != WOLFSSL_SUCCESS)) {
+            return detail::context_core::bad("that many tickets cannot be sent");
+        }
+        return {};
+    }
+    [[nodiscard]] result<void> set_staple(const server_settings& s) {
+        if (s.ocsp_response.empty()) {
+            return {};
+        }
+        return detail::context_core::bad("stapled OCSP responses are not supported");
+    }
+    [[nodiscard]] static peer_check with_allowed_uris(const server_settings& s) {
+        if (s.allowed_uris.empty()) {
+            return s.on_peer;
+        }
+        return make_peer_check([allowed = s.allowed_uris, next = s.on_peer](const peer_info& who) -> result<void> {
+            const auto& uris = who.leaf->uris;
+            const bool known = std::any_of(uris.begin(), uris.end(), [&](const std::string& u) {
+                return std::find(allowed.begin(), allowed.end(), u) != allowed.end();
+            });
+            if (!known) {
+                return flux::fail(make_error(errc::certificate_refused, names_of(*who.leaf) + " is not on the list"));
+            }
+            return next != nullptr ? (*next)(who) : result<void>();
+        });
+    }
+
+    server_settings settings_;
+    detail::context_core core_;
+    std::vector<certificate> own_;
+    peer_check check_;
+};
+
+/// What a client's connections are made from.
+///
+/// Threads  immutable; any number of threads may make connections from it.
+/// Cost     with the system's authorities about 7 ms and 300 KiB: make one and share it.
+class client_context {
+public:
+    /// Errors   errc::bad_file, bad_setting, weak_key. Reads files.
+    [[nodiscard]] static result<std::shared_ptr<const client_context>> make(const client_settings& s = client_settings()) {
+        std::shared_ptr<client_context> c(new client_context(s));
+        if (auto r = c->load(s); !r) {
+            return flux::fail(std::move(r).error());
+        }
+        return std::shared_ptr<const client_context>(std::move(c));
+    }
+
+    [[nodiscard]] WOLFSSL_CTX* native() const noexcept { return core_.native(); }
+    [[nodiscard]] const client_settings& settings() const noexcept { return settings_; }
+
+    /// An engine for one connection to `host`, a DNS name or a literal address.
+    /// Errors   errc::bad_setting for an empty host.
+    [[nodiscard]] result<std::unique_ptr<engine>> connect(std::string_view host) const {
+        if (host.empty()) {
+            return detail::context_core::bad("a connection needs the name of its server");
+        }
+        engine_setup setup;
+        setup.context = native();
+        setup.expected.role = peer_role::server;
+        setup.expected.host = host;
+        setup.expected.anchors = &core_.anchors();
+        setup.expected.min_rsa_bits = settings_.min_rsa_bits;
+        setup.protocols = protocols_;
+        setup.on_peer = settings_.on_peer.get();
+        return engine::make(setup);
+    }
+
+private:
+    explicit client_context(const client_settings& s) : settings_(s) {}
+
+    [[nodiscard]] result<void> load(const client_settings& s) {
+        if (auto r = core_.begin(false, s); !r) {
+            return r;
+        }
+        auto names = detail::joined_protocols(s.protocols);
+        if (!names) {
+            return flux::fail(std::move(names).error());
+        }
+        protocols_ = *std::move(names);
+        if (!s.own.empty()) {
+            if (auto r = core_.set_identity(s.own, own_); !r) {
+                return r;
+            }
+        }
+        if (!s.danger_no_verify) {
+            if (auto r = core_.set_trust(s.authorities); !r) {
+                return r;
+            }
+            if (auto r = core_.set_revocation(s.revocation_lists); !r) {
+                return r;
+            }
+        } else if (s.on_peer != nullptr || !s.revocation_lists.empty()) {
+            return detail::context_core::bad("danger_no_verify leaves nothing for on_peer and revocation_lists");
+        }
+        engine_callbacks::install(*native(), s.danger_no_verify ? WOLFSSL_VERIFY_NONE : WOLFSSL_VERIFY_PEER);
+        return core_.set_suites();
+    }
+
+    client_settings settings_;
+    detail::context_core core_;
+    std::vector<certificate> own_;
+    std::string protocols_;
+};
+
+} // namespace flux::inline FLUX_ABI::tls
