@@ -74,6 +74,16 @@ public:
     [[nodiscard]] detail::send_file_op send_file(const_buffer before, int file, std::uint64_t at, std::size_t size) noexcept {
         return {core_, before, file, at, size};
     }
+    /// Hands over what the kernel takes now, without waiting: for a farewell before close().
+    /// Returns  how many octets that was; 0 also while a write is in flight, and after an error.
+    [[nodiscard]] std::size_t try_write(const_buffer octets) noexcept {
+        if (!is_open() || octets.empty() || !core_->begin_write()) {
+            return 0;
+        }
+        const ::ssize_t n = ::send(core_->fd(), octets.data(), octets.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+        core_->end_write();
+        return n < 0 ? 0 : static_cast<std::size_t>(n);
+    }
 
     /// Sends FIN after what was written; the peer's octets can still be read.
     [[nodiscard]] result<void> shutdown_write() noexcept {

@@ -324,6 +324,22 @@ public:
     /// Params: `list` and what it names must live until the operation is over.
     [[nodiscard]] detail::memory_write_op write_all(std::span<const const_buffer> list) noexcept { return {at_, list}; }
 
+    /// What there is space for, without waiting. Returns  how many octets; 0 also while a write is in flight.
+    [[nodiscard]] std::size_t try_write(const_buffer octets) noexcept {
+        if (at_.channel == nullptr) {
+            return 0;
+        }
+        detail::memory_pipe& pipe = at_.channel->from(at_.end);
+        if (pipe.is_writing() || pipe.is_broken() || pipe.write_failure() != 0) {
+            return 0;
+        }
+        const std::size_t n = pipe.copy_in(octets);
+        if (n != 0) {
+            at_.channel->sent(at_.end, n);
+        }
+        return n;
+    }
+
     result<void> shutdown_write() noexcept {
         if (at_.channel == nullptr) {
             return fail(errc::closed);

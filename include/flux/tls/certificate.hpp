@@ -390,7 +390,8 @@ private:
         }
         to_.has_key_usage = true;
         for (std::size_t bit = 0; bit < 9 && 1 + bit / 8 < octets.size(); ++bit) {
-            const unsigned set = static_cast<std::uint8_t>(octets[1 + bit / 8]) >> (7 - bit % 8) & 1U;
+            const unsigned octet = static_cast<std::uint8_t>(octets[1 + bit / 8]);
+            const unsigned set = octet >> (7 - bit % 8) & 1U;
             to_.key_usage = static_cast<std::uint16_t>(to_.key_usage | set << bit);
         }
         return true;

@@ -219,10 +219,13 @@ public:
         in_.shrink_above(0);
         out_.shrink_above(0);
     }
-    /// How large the plain octets of the next record are, at most; 0 if none is whole.
-    [[nodiscard]] std::size_t next_record_size() const noexcept {
+    /// How large a buffer the next read() can fill, at least 1; 0 if it has nothing to work on.
+    [[nodiscard]] std::size_t next_read_size() const noexcept {
         const auto waiting = static_cast<std::size_t>(std::max(0, ::wolfSSL_pending(ssl_.get())));
-        return waiting != 0 ? waiting : whole_ == 0 ? 0 : std::min(max_plain, first_record_);
+        if (waiting != 0) {
+            return waiting;
+        }
+        return has_input() ? std::clamp<std::size_t>(first_record_, 1, max_plain) : 0;
     }
 
     // ---- the connection ----

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MIT
+#include <flux/tls/stream.hpp> // also proves the header is self-contained
+
+#include <flux/coro/when.hpp>
+#include <flux/net/read.hpp>
+#include <flux/testing/memory_stream.hpp>
+#include <flux/testing/virtual_loop.hpp>
+#include <support/tls_certs.hpp>
+
+#include <doctest/doctest.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+using namespace flux;
+using namespace std::chrono_literals;
+using testing::memory_options;
+using testing::memory_stream;
+using testing::virtual_loop;
+using test_support::cert_lab;
+
+namespace {
+
+using stream = tls::tls_stream<memory_stream>;
+
+const cert_lab::pair& ca() { return cert_lab::shared().root("ca"); }
+const cert_lab::pair& cert_a() {
+    cert_lab::spec s;
+    s.san = "DNS:a.test,IP:127.0.0.1";
+    return cert_lab::shared().issue(ca(), "a", s);
+}
+
+tls::server_config_ptr server(tls::server_settings s = tls::server_settings(tls::identity::files(cert_a().chain, cert_a().key))) {
+    auto context = tls::server_context::make(s);
+    REQUIRE_MESSAGE(context, context.error().message());
+    return std::make_shared<tls::server_config>(*context);
+}
+tls::client_settings trusting() {
+    tls::client_settings s;
+    s.authorities = tls::trust::file(ca().cert);
+    return s;
+}
+tls::client_context_ptr client(const tls::client_settings& s = trusting()) {
+    auto context = tls::client_context::make(s);
+    REQUIRE_MESSAGE(context, context.error().message());
+    return *context;
+}
+
+struct ends {
+    stream near;
+    stream far;
+};
+ends pair_of(const tls::client_context_ptr& c, const tls::server_config_ptr& s, memory_options options = {},
+             const std::string& host = "a.test") {
+    auto [near, far] = testing::make_memory_pair(options);
+    return {stream(std::move(near), c, host), stream(std::move(far), s)};
+}
+
+std::string text_of(const received& r) { return std::string(as_text(r.octets())); }
+
+task<> answer_once(stream& s) {
+    auto question = co_await s.receive();
+    const std::string answer = "you said " + text_of(question);
+    question.reset();
+    co_await s.write_all(as_octets(answer));
+}
+task<std::string> ask_once(stream& s) {
+    co_await s.write_all(as_octets("hello"));
+    auto answer = co_await s.receive();
+    co_return text_of(answer);
+}
+
+} // namespace
+
+TEST_SUITE("tls/stream") {
+
+TEST_CASE("what one end writes the other reads, in TLS 1.3 with X25519") {
+    virtual_loop loop;
+    auto e = pair_of(client(), server());
+    std::string answer;
+    auto both = [&]() -> task<> {
+        auto [a, b] = co_await when_all(ask_once(e.near), answer_once(e.far));
+        answer = a;
+    };
+    auto r = loop.run(both());
+    REQUIRE_MESSAGE(r, r.error().message());
+    CHECK(answer == "you said hello");
+    CHECK(e.near.protocol_version() == "TLSv1.3");
+    CHECK(e.far.protocol_version() == "TLSv1.3");
+    CHECK(e.near.protocol() == "http/1.1");
+    CHECK(e.far.protocol() == "http/1.1");
+    CHECK(e.far.server_name() == "a.test");
+    REQUIRE(e.near.peer_certificate() != nullptr);
+    CHECK(e.near.peer_certificate()->dns_names.front() == "a.test");
+}
+
+TEST_CASE("a megabyte each way at once, however short reads and writes of the transport are") {
+    for (const std::size_t most : {std::size_t{1} << 20, std::size_t{4096}, std::size_t{7}}) {
+        for (const bool suspend : {false, true}) {
+            CAPTURE(most);
+            CAPTURE(suspend);
+            memory_options options;
+            options.max_read = most;
+            options.max_write = most;
+            options.always_suspend = suspend;
+            const std::size_t size = most == 7 ? 30'000 : 1'000'000;
+            virtual_loop loop;
+            auto e = pair_of(client(), server(), options);
+            std::string to(size, '\0');
+            std::string back(size, '\0');
+            for (std::size_t i = 0; i < size; ++i) {
+                to[i] = static_cast<char>(i * 7 + i / 251);
+                back[i] = static_cast<char>(i * 13 + i / 255);
+            }
+            std::string got_to;
+            std::string got_back;
+            auto send = [](stream& s, const std::string& text) -> task<> {
+                co_await s.write_all(as_octets(text));
+                ignore_result(s.shutdown_write(), "what arrives is compared");
+            };
+            auto hear = [](stream& s, std::string& into) -> task<> { into = co_await read_all(s, 10'000'000); };
+            auto all = [&]() -> task<> {
+                co_await when_all(send(e.near, to), hear(e.far, got_to), send(e.far, back), hear(e.near, got_back));
+            };
+            auto r = loop.run(all());
+            REQUIRE_MESSAGE(r, r.error().message());
+            CHECK(got_to == to);
+            CHECK(got_back == back);
+        }
+    }
+}
+
+TEST_CASE("an end with close_notify is a clean end, one without is an error [RFC 8446 6.1]") {
+    for (const bool clean : {true, false}) {
+        virtual_loop loop;
+        auto e = pair_of(client(), server());
+        auto leave = [&](stream& s) -> task<> {
+            co_await s.write_all(as_octets("half an answer"));
+            if (clean) {
+                s.close();
+            } else {
+                s.next().close(); // FIN, as a machine in the middle could send it
+            }
+        };
+        std::string got;
+        result<received> end;
+        auto listen = [&](stream& s) -> task<> {
+            auto first = co_await s.receive();
+            got = text_of(first);
+            end = co_await attempt(s.receive());
+        };
+        auto both = [&]() -> task<> { co_await when_all(leave(e.far), listen(e.near)); };
+        auto r = loop.run(both());
+        REQUIRE_MESSAGE(r, r.error().message());
+        CHECK(got == "half an answer");
+        if (clean) {
+            REQUIRE(end);
+            CHECK(end->empty());
+        } else {
+            REQUIRE(!end);
+            CHECK(tls::is(end.error(), tls::errc::truncated));
+            CHECK(end.error().kind() == error_kind::tls);
+        }
+    }
+}
+
+TEST_CASE("a certificate for another name is refused by the client, in words; the server learns by an alert") {
+    virtual_loop loop;
+    auto e = pair_of(client(), server(), {}, "b.test");
+    result<void> near;
+    result<void> far;
+    auto both = [&]() -> task<> {
+        auto shake = [](stream& s, result<void>& into) -> task<> { into = co_await attempt(s.handshake()); s.close(); };
+        co_await when_all(shake(e.near, near), shake(e.far, far));
+    };
+    auto r = loop.run(both());
+    REQUIRE_MESSAGE(r, r.error().message());
+    REQUIRE(!near);
+    CHECK(near.error().message() == "TLS: certificate is for \"a.test\", \"127.0.0.1\", not \"b.test\": name mismatch");
+    CHECK(tls::is(near.error(), tls::errc::name_mismatch));
+    REQUIRE(!far);
+    CHECK(far.error().message() == "TLS: peer sent alert bad_certificate (42): peer ended the connection");
+}
+
+TEST_CASE("a client that speaks plain HTTP gets an answer in plain text") {
+    virtual_loop loop;
+    auto [near, far] = testing::make_memory_pair();
+    stream s(std::move(far), server());
+    std::string answer;
+    result<received> end;
+    auto ask = [&](memory_stream m) -> task<> {
+        co_await m.write_all(as_octets("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"));
+        answer = co_await read_all(m);
+    };
+    auto serve = [&]() -> task<> {
+        end = co_await attempt(s.receive());
+        s.close();
+    };
+    auto both = [&]() -> task<> { co_await when_all(ask(std::move(near)), serve()); };
+    auto r = loop.run(both());
+    REQUIRE_MESSAGE(r, r.error().message());
+    CHECK(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"));
+    CHECK(answer.ends_with("\r\n\r\nclient sent an HTTP request to an HTTPS server\r\n"));
+    REQUIRE(!end);
+    CHECK(tls::is(end.error(), tls::errc::plain_http));
+}
+
+TEST_CASE("a silent peer ends the handshake after its own limit, at either end") {
+    virtual_loop loop;
+    auto [near, far] = testing::make_memory_pair();
+    auto [near2, far2] = testing::make_memory_pair();
+    stream s(std::move(far), server());
+    stream c(std::move(near2), client(), "a.test");
+    for (stream* end : {&s, &c}) {
+        const time_point before = loop.now();
+        auto r = loop.run(end->handshake());
+        REQUIRE(!r);
+        CHECK(r.error().message() == "TLS handshake: timed out");
+        CHECK(r.error().kind() == error_kind::timeout);
+        CHECK(r.error().phase() == error_phase::tls);
+        CHECK(loop.now() - before == 10s);
+        auto again = loop.run(end->receive());
+        REQUIRE(!again);
+        CHECK(again.error().kind() == error_kind::timeout);
+    }
+}
+
+TEST_CASE("a second read, or a second write, is an overlap; reading and writing at once are not") {
+    virtual_loop loop;
+    auto e = pair_of(client(), server());
+    result<received> second;
+    auto reader = [](stream& s) -> task<> { ignore_result(co_await attempt(s.receive()), "the first one"); };
+    auto overlapping = [&]() -> task<> {
+        second = co_await attempt(e.near.receive());
+        co_await e.near.write_all(as_octets("x"));
+    };
+    auto all = [&]() -> task<> { co_await when_all(reader(e.near), overlapping(), answer_once(e.far)); };
+    auto r = loop.run(all());
+    REQUIRE_MESSAGE(r, r.error().message());
+    REQUIRE(!second);
+    CHECK(second.error().is(errc::overlap));
+}
+
+TEST_CASE("a read that is stopped loses nothing") {
+    virtual_loop loop;
+    auto e = pair_of(client(), server());
+    std::string got;
+    auto scenario = [&]() -> task<> {
+        co_await when_all(e.near.handshake(), e.far.handshake());
+        auto none = co_await attempt(with_timeout(1s, e.near.receive()));
+        CHECK(!none);
+        co_await e.far.write_all(as_octets("late"));
+        auto late = co_await e.near.receive();
+        got = text_of(late);
+    };
+    auto r = loop.run(scenario());
+    REQUIRE_MESSAGE(r, r.error().message());
+    CHECK(got == "late");
+}
+
+TEST_CASE("operations on a closed stream fail") {
+    virtual_loop loop;
+    stream s;
+    CHECK(!s.is_open());
+    auto r = loop.run(s.receive());
+    REQUIRE(!r);
+    CHECK(r.error().is(errc::closed));
+    CHECK(!s.shutdown_write());
+}
+
+} // TEST_SUITE
