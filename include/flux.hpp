@@ -155,6 +155,10 @@
 #include <flux/zlib.hpp>
 #endif
 
+#if defined(FLUX_WITH_TLS) && FLUX_WITH_TLS
+#include <flux/tls.hpp>
+#endif
+
 #if defined(FLUX_WITH_TESTING) && FLUX_WITH_TESTING
 #include <flux/testing.hpp>
 #endif

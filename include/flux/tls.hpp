@@ -6,4 +6,16 @@
 #pragma once
 
 // --- include list written by tools/amalgamate.py --umbrella; edit nothing down to the end mark ---
+#include <flux/tls/error.hpp>
+#include <flux/tls/certificate.hpp>
+#include <flux/tls/verify.hpp>
+#include <flux/tls/engine.hpp>
+#include <flux/tls/aesni.hpp>
+#include <flux/tls/client_hello.hpp>
+#include <flux/tls/pem.hpp>
+#include <flux/tls/settings.hpp>
+#include <flux/tls/context.hpp>
+#include <flux/tls/certificate_table.hpp>
+#include <flux/tls/session_cache.hpp>
+#include <flux/tls/stream.hpp>
 // --- end of the include list ---
