@@ -121,7 +121,13 @@ public:
         return method == http::method::other ? std::string_view(other_method) : to_string(method);
     }
     [[nodiscard]] std::string_view body_octets() const noexcept {
-        return body == request_body_kind::owned ? std::string_view(text) : literal;
+        switch (body) {
+        case request_body_kind::owned: return text;
+        case request_body_kind::literal: return literal;
+        case request_body_kind::none: // a redirect may have taken it away
+        case request_body_kind::produced: break;
+        }
+        return {};
     }
     [[nodiscard]] bool has_body() const noexcept { return body != request_body_kind::none; }
     /// `GET http://host/path`: without user information, query and fragment, which may hold secrets.
