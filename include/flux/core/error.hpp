@@ -113,13 +113,16 @@ public:
 };
 
 // Never destroyed: destructors of static objects may still hold and print errors at exit.
-union immortal_flux_domain {
-    constexpr immortal_flux_domain() noexcept : domain() {}
-    ~immortal_flux_domain() {}
-    flux_domain domain;
+template <class Domain>
+union immortal {
+    constexpr immortal() noexcept : domain() {}
+    ~immortal() {}
+    Domain domain;
 };
 
-inline constinit const immortal_flux_domain flux_domain_instance{};
+// The one object of each domain. A template, so that only programs which use a domain carry it.
+template <class Domain>
+inline constinit const immortal<Domain> the_domain{};
 
 // The calls that report these numbers were wrong by themselves, whatever the network does.
 [[nodiscard]] constexpr error_kind kind_of_errno(int number) noexcept {
@@ -146,7 +149,7 @@ inline constinit const immortal_flux_domain flux_domain_instance{};
 } // namespace detail
 
 [[nodiscard]] inline const error_domain& flux_category() noexcept {
-    return detail::flux_domain_instance.domain;
+    return detail::the_domain<detail::flux_domain>.domain;
 }
 [[nodiscard]] inline std::error_code make_error_code(errc code) noexcept {
     return {static_cast<int>(code), flux_category()};

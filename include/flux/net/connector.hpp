@@ -58,8 +58,10 @@ public:
     static constexpr bool secures = false;
 
     /// Errors  as the concept says. Cancel  at once, but for a look-up that runs.
-    [[nodiscard]] task<socket_stream> connect(const destination& to) {
-        return detail::connect_by_system<socket_stream>(to);
+    // A template so that only programs that connect compile the coroutine (docs/decisions/0007).
+    template <class Stream = socket_stream>
+    [[nodiscard]] task<Stream> connect(const destination& to) {
+        return detail::connect_by_system<Stream>(to);
     }
 };
 
@@ -73,8 +75,9 @@ public:
     ///         cannot be used makes every connect() fail with errc::invalid_argument.
     explicit unix_connector(const std::string& path) : where_(endpoint::parse("unix:" + path)) {}
 
-    [[nodiscard]] task<socket_stream> connect(const destination&) {
-        return detail::connect_local<socket_stream>(where_);
+    template <class Stream = socket_stream>
+    [[nodiscard]] task<Stream> connect(const destination&) {
+        return detail::connect_local<Stream>(where_);
     }
 
 private:
@@ -109,7 +112,8 @@ public:
         return *this;
     }
 
-    [[nodiscard]] auto connect(const destination& to) {
+    // Says its type: to deduce it, the concept below would compile the body.
+    [[nodiscard]] auto connect(const destination& to) -> decltype(std::declval<Next&>().connect(to)) {
         const entry* pinned = find(to);
         if (pinned == nullptr) {
             return next_.connect(to);

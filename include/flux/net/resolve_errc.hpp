@@ -40,18 +40,11 @@ public:
     }
 };
 
-// Never destroyed, as flux_domain_instance.
-union immortal_resolve_domain {
-    constexpr immortal_resolve_domain() noexcept : domain() {}
-    ~immortal_resolve_domain() {}
-    resolve_domain domain;
-};
-
-inline constinit const immortal_resolve_domain resolve_domain_instance{};
-
 } // namespace detail
 
-[[nodiscard]] inline const error_domain& resolve_category() noexcept { return detail::resolve_domain_instance.domain; }
+[[nodiscard]] inline const error_domain& resolve_category() noexcept {
+    return detail::the_domain<detail::resolve_domain>.domain;
+}
 [[nodiscard]] inline std::error_code make_error_code(resolve_errc code) noexcept {
     return {static_cast<int>(code), resolve_category()};
 }

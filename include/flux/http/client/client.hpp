@@ -278,6 +278,7 @@ task<client_response> client_core<Connector, Observer>::run(client_core* self, p
     std::uint32_t resends = 0;
     for (;;) { // bounded by max_resends and max_redirects
         ex->begin_answer();
+        ex->next_early = &rest_of_early<std::string_view>;
         ex->attempts = resends + 1;
         if (auto written = self->write_head(*ex); !written) {
             co_return fail(std::move(written).error().doing(ex->what()));

@@ -107,6 +107,7 @@ public:
     body_framing framing;
     bool persistent = false;
     answer_source* source = nullptr; ///< null once the connection is not needed any more
+    task<std::string_view> (*next_early)(client_exchange*) = nullptr; ///< what next() does then; never null by that time
     std::uint64_t left = 0;          ///< octets of a body of known length that are still to come
     std::size_t piece = 0;           ///< octets of the input that the reader looks at
     byte_buffer early;               ///< the part of the body that came with the head
@@ -215,6 +216,7 @@ private:
     }
 };
 
+// Through a pointer that the client sets: named in next(), each program would compile it (docs/decisions/0007).
 template <class Piece>
 task<Piece> rest_of_early(client_exchange* ex) {
     if (ex->failed) {
@@ -224,7 +226,7 @@ task<Piece> rest_of_early(client_exchange* ex) {
 }
 
 inline task<std::string_view> client_exchange::next() {
-    return source != nullptr ? source->next(*this) : rest_of_early<std::string_view>(this);
+    return source != nullptr ? source->next(*this) : next_early(this);
 }
 
 /// Blocks that nobody uses now, one list for each thread.

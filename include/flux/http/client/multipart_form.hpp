@@ -131,9 +131,10 @@ public:
         return sum;
     }
     /// What writes the body: `api.post(url).stream(std::move(form).producer(), length)`. Owns the parts from then on.
+    template <class Parts = detail::outgoing_parts>
     [[nodiscard]] body_producer producer() && {
         parts_.end = (parts_.all.empty() ? "--" : "\r\n--") + boundary_ + "--\r\n";
-        return [parts = flux::detail::make_owner<detail::outgoing_parts>(std::move(parts_))](body_writer& out) {
+        return [parts = flux::detail::make_owner<Parts>(std::move(parts_))](body_writer& out) {
             return detail::write_parts(parts.get(), &out);
         };
     }

@@ -55,12 +55,10 @@ public:
     [[nodiscard]] error_kind kind_of(int) const noexcept override { return error_kind::http; }
 };
 
-inline constinit const redirect_domain redirect_domain_instance{};
-
 } // namespace detail
 
 [[nodiscard]] inline std::error_code make_error_code(redirect_errc code) noexcept {
-    return {static_cast<int>(code), detail::redirect_domain_instance};
+    return {static_cast<int>(code), flux::detail::the_domain<detail::redirect_domain>.domain};
 }
 
 } // namespace flux::inline FLUX_ABI::http

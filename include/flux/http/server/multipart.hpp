@@ -46,7 +46,8 @@ public:
     [[nodiscard]] body_reader& body() noexcept { return body_; }
 
 private:
-    friend class multipart_reader;
+    template <class Piece>
+    friend class basic_multipart_reader;
     std::string name_;
     std::optional<std::string> filename_;
     fields_view fields_;
@@ -61,10 +62,11 @@ private:
 /// cannot be read on.
 /// Overlap  one operation at a time.
 /// Source   RFC 7578, RFC 2046 5.1.
-class multipart_reader {
+template <class Piece>
+class basic_multipart_reader {
 public:
     /// Params  req  borrowed; its body is read by nobody else.
-    explicit multipart_reader(request& req, const multipart_limits& lim = multipart_limits()) : body_(&req.body()) {
+    explicit basic_multipart_reader(request& req, const multipart_limits& lim = multipart_limits()) : body_(&req.body()) {
         const auto type = content_type::parse(req.header(field::content_type));
         const auto boundary = type && type->is("multipart/form-data") ? type->parameter("boundary") : std::nullopt;
         if (boundary && multipart_parser::is_boundary(*boundary) &&
@@ -74,14 +76,13 @@ public:
             failed_.emplace(errc::unsupported_content);
         }
     }
-    multipart_reader(const multipart_reader&) = delete;
-    multipart_reader& operator=(const multipart_reader&) = delete;
+    basic_multipart_reader(const basic_multipart_reader&) = delete;
+    basic_multipart_reader& operator=(const basic_multipart_reader&) = delete;
 
     /// The next part; null after the last one. What was not read of the part before is skipped.
-    template <class Part = form_part>
-    [[nodiscard]] task<Part*> next() {
+    [[nodiscard]] task<form_part*> next() {
         while (!failed_ && !done_) {
-            const auto step = co_await attempt(advance<multipart_step>());
+            const auto step = co_await attempt(advance());
             if (!step) {
                 break;
             }
@@ -103,8 +104,8 @@ private:
     // The data of the part in progress.
     class part_source final : public body_source {
     public:
-        explicit part_source(multipart_reader& reader) noexcept : reader_(&reader) {}
-        [[nodiscard]] task<std::string_view> next() override { return reader_->read_part<std::string_view>(); }
+        explicit part_source(basic_multipart_reader& reader) noexcept : reader_(&reader) {}
+        [[nodiscard]] task<Piece> next() override { return reader_->read_part(); }
         [[nodiscard]] fields_view trailers() const noexcept override { return {}; }
         [[nodiscard]] std::optional<std::uint64_t> length() const noexcept override { return std::nullopt; }
         [[nodiscard]] const error* failure() const noexcept override {
@@ -112,10 +113,9 @@ private:
         }
 
     private:
-        multipart_reader* reader_;
+        basic_multipart_reader* reader_;
     };
 
-    template <class Piece>
     task<Piece> read_part() {
         if (failed_) {
             co_return fail(*failed_);
@@ -123,7 +123,7 @@ private:
         if (!in_part_) {
             co_return Piece();
         }
-        const auto step = co_await attempt(advance<multipart_step>());
+        const auto step = co_await attempt(advance());
         if (!step) {
             co_return fail(step.error());
         }
@@ -131,10 +131,9 @@ private:
     }
 
     // The next event that is one.
-    template <class Step>
-    task<Step> advance() {
+    task<multipart_step> advance() {
         for (;;) {
-            const Step step = parser_->next(segment_);
+            const multipart_step step = parser_->next(segment_);
             segment_.remove_prefix(step.consumed);
             switch (step.event) {
             case multipart_event::part: in_part_ = true; co_return step;
@@ -180,5 +179,8 @@ private:
     bool in_part_ = false;
     bool done_ = false;
 };
+
+// The class is a template so that only programs which use it compile its coroutines (docs/decisions/0007).
+using multipart_reader = basic_multipart_reader<std::string_view>;
 
 } // namespace flux::inline FLUX_ABI::http

@@ -257,12 +257,10 @@ public:
     }
 };
 
-inline constinit const http_domain http_domain_instance{};
-
 } // namespace detail
 
 [[nodiscard]] inline const error_domain& http_category() noexcept {
-    return detail::http_domain_instance;
+    return flux::detail::the_domain<detail::http_domain>.domain;
 }
 [[nodiscard]] inline std::error_code make_error_code(errc code) noexcept {
     return {static_cast<int>(code), http_category()};

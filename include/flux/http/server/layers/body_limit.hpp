@@ -17,14 +17,16 @@ namespace flux::inline FLUX_ABI::http {
 
 namespace detail {
 
-/// A body that fails with errc::body_too_large once it is longer than a limit.
+/// A body that fails with errc::body_too_large once it is longer than a limit. A template, so that only programs with
+/// the layer compile its coroutine.
+template <class Piece = std::string_view>
 class limited_body final : public body_source {
 public:
     limited_body(body_reader inner, std::uint64_t limit) noexcept : inner_(inner), left_(limit) {}
     limited_body(const limited_body&) = delete;
     limited_body& operator=(const limited_body&) = delete;
 
-    [[nodiscard]] task<std::string_view> next() override { return read<std::string_view>(); }
+    [[nodiscard]] task<Piece> next() override { return read(); }
     [[nodiscard]] fields_view trailers() const noexcept override { return inner_.trailers(); }
     [[nodiscard]] std::optional<std::uint64_t> length() const noexcept override { return inner_.length(); }
     [[nodiscard]] const error* failure() const noexcept override {
@@ -33,7 +35,6 @@ public:
     [[nodiscard]] bool exceeded() const noexcept { return failed_.has_value(); }
 
 private:
-    template <class Piece>
     task<Piece> read() {
         if (failed_) {
             co_return fail(*failed_);
@@ -87,7 +88,7 @@ public:
         if (req.body().length().value_or(0) > octets_) {
             co_return detail::plain_answer(status::content_too_large);
         }
-        detail::limited_body limited(req.body(), octets_);
+        detail::limited_body<> limited(req.body(), octets_);
         const detail::body_scope scope(req, limited);
         auto answer = co_await attempt(inner(req));
         if (limited.exceeded() && (req.streams_to() == nullptr || !req.streams_to()->head_sent())) {
