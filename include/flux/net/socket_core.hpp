@@ -74,12 +74,17 @@ public:
         return 0;
     }
 
-    void watch_hangup(hangup_listener* listener) noexcept {
+    void watch_hangup(hangup_listener* listener, bool of_octets = false) noexcept {
         listener_ = listener;
+        tells_of_octets_ = of_octets;
         if (listener != nullptr) {
             rx_.arm();
             tell_listener();
         }
+    }
+
+    [[nodiscard]] bool has_input() const noexcept {
+        return rx_.has_octets() || rx_.ended() || rx_.hung_up() != receiver::hangup::none;
     }
 
     /// The first chunk as octets that give their buffer back.
@@ -137,7 +142,8 @@ private:
             return;
         }
         const bool reset = (rx_.ended() && rx_.failure() != 0) || rx_.hung_up() == receiver::hangup::reset;
-        if (reset || rx_.ended() || rx_.hung_up() == receiver::hangup::end) {
+        const bool octets = tells_of_octets_ && rx_.has_octets();
+        if (reset || octets || rx_.ended() || rx_.hung_up() == receiver::hangup::end) {
             std::exchange(listener_, nullptr)->notify(reset);
         }
     }
@@ -158,6 +164,7 @@ private:
     bool writing_ = false;
     bool owned_ = true;
     bool nonblocking_ = false; // known to be
+    bool tells_of_octets_ = false; // the listener wants to hear of them, too
 };
 
 } // namespace flux::inline FLUX_ABI::detail

@@ -120,6 +120,16 @@ public:
             core_->watch_hangup(listener);
         }
     }
+    /// As watch_hangup, and also told when octets arrive or are there already: for a connection on which nothing may
+    /// come until something was asked. nullptr ends either watch.
+    void watch_input(hangup_listener* listener) noexcept {
+        if (core_ != nullptr) {
+            core_->watch_hangup(listener, true);
+        }
+    }
+
+    /// Whether octets, the end or a failure have come and wait to be read. Cost: no system call.
+    [[nodiscard]] bool has_input() const noexcept { return core_ != nullptr && core_->has_input(); }
 
     /// The descriptor, for options; -1 when closed. Do not read, write or close it.
     [[nodiscard]] int native_handle() const noexcept { return core_ == nullptr ? -1 : core_->fd(); }

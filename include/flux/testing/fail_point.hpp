@@ -304,6 +304,14 @@ public:
     }
     [[nodiscard]] bool is_open() const noexcept { return next_.is_open(); }
     void watch_hangup(hangup_listener* listener) noexcept { next_.watch_hangup(listener); }
+    void watch_input(hangup_listener* listener) noexcept requires requires(Next& n) { n.watch_input(listener); }
+    {
+        next_.watch_input(listener);
+    }
+    [[nodiscard]] bool has_input() const noexcept requires requires(const Next& n) { n.has_input(); }
+    {
+        return next_.has_input();
+    }
 
     [[nodiscard]] auto local_endpoint() const requires requires(const Next& n) { n.local_endpoint(); }
     {

@@ -269,8 +269,13 @@ public:
         if (wire_ != nullptr) {
             wire_->sent(end, n);
         } else {
-            pipes_[end].arrived(n);
+            octets_arrive(1 - end, n);
         }
+    }
+    /// `n` octets have reached `end`.
+    void octets_arrive(unsigned end, std::size_t n) noexcept {
+        to(end).arrived(n);
+        notice(end);
     }
 
     /// A read of `end` is over; `saw` is false if it was stopped before it could see what arrived.
@@ -329,8 +334,9 @@ public:
         notice(end);
     }
 
-    void watch(unsigned end, hangup_listener* listener) noexcept {
+    void watch(unsigned end, hangup_listener* listener, bool of_octets) noexcept {
         watches_[end].listener = listener;
+        watches_[end].of_octets = of_octets;
         if (listener != nullptr) {
             watches_[end].home = scheduler::current();
             FLUX_ASSERT(watches_[end].home != nullptr, "watch_hangup() needs a running loop");
@@ -347,22 +353,27 @@ private:
             auto& self = static_cast<watch_node&>(node);
             self.queued = false;
             // a read that began meanwhile sees it by itself
-            if (self.listener != nullptr && !self.channel->to(self.end).is_reading()) {
+            if (self.is_due()) {
                 std::exchange(self.listener, nullptr)->notify(self.channel->to(self.end).was_reset());
             }
             self.channel->release();
         }
         memory_channel* channel;
         unsigned end;
+        [[nodiscard]] bool is_due() const noexcept {
+            memory_pipe& in = channel->to(end);
+            return listener != nullptr && !in.is_reading() && (in.has_ended() || (of_octets && in.unread() != 0));
+        }
         hangup_listener* listener = nullptr;
         scheduler* home = nullptr;
+        bool of_octets = false;
         bool queued = false;
     };
 
     // Queues the notice of a hang-up, if there is one and somebody wants to hear of it.
     void notice(unsigned end) noexcept {
         watch_node& w = watches_[end];
-        if (w.listener != nullptr && !w.queued && to(end).has_ended() && !to(end).is_reading()) {
+        if (!w.queued && w.is_due()) {
             w.queued = true;
             hold();
             w.home->make_ready(w);

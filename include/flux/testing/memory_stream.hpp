@@ -353,10 +353,18 @@ public:
     /// The notice comes from the loop that runs when this is called, even if the end had arrived before.
     void watch_hangup(hangup_listener* listener) noexcept {
         if (at_.channel != nullptr) {
-            at_.channel->watch(at_.end, listener);
+            at_.channel->watch(at_.end, listener, false);
+        }
+    }
+    /// As watch_hangup, and also told of octets.
+    void watch_input(hangup_listener* listener) noexcept {
+        if (at_.channel != nullptr) {
+            at_.channel->watch(at_.end, listener, true);
         }
     }
 
+    /// Whether a read would yield octets, the end or a failure without waiting.
+    [[nodiscard]] bool has_input() const noexcept { return at_.channel != nullptr && at_.channel->to(at_.end).is_settled(); }
     /// As if the network had reset the connection: both ends see ECONNRESET, operations in flight included.
     void inject_reset() noexcept {
         if (at_.channel != nullptr) {

@@ -303,7 +303,7 @@ private:
                 reject(l);
                 break;
             }
-            pipe.arrived(i.octets);
+            channel_->octets_arrive(to, i.octets);
             if (core_->network().chance(core_->link(hosts_[l.from], hosts_[to]).short_read_chance)) {
                 pipe.limit_next_read(core_->network().between(1, 32));
             }

@@ -248,6 +248,9 @@ private:
     std::atomic<place*> places_{nullptr};
 };
 
+// Connections in a row that end between their choice and their use: far more than one turn of a loop can spoil.
+inline constexpr std::uint32_t max_stale = 1000;
+
 /// Whether sending it once more cannot do what sending it once would not have done.
 [[nodiscard]] inline bool may_resend(const client_exchange& ex, const error& e) noexcept {
     return ex.allow_resend && e.kind() == error_kind::network &&
@@ -276,7 +279,8 @@ task<client_response> client_core<Connector, Observer>::run(client_core* self, p
     ex->deadline = deadline_after(home.now(), or_for_ever(ex->timeout));
     std::optional<redirect_chain> chain;
     std::uint32_t resends = 0;
-    for (;;) { // bounded by max_resends and max_redirects
+    std::uint32_t stale = 0;
+    for (;;) { // bounded by max_stale, max_resends and max_redirects
         ex->begin_answer();
         ex->next_early = &rest_of_early<std::string_view>;
         ex->attempts = resends + 1;
@@ -290,6 +294,13 @@ task<client_response> client_core<Connector, Observer>::run(client_core* self, p
         }
         connection& c = static_cast<connection&>(**got);
         c.begin_exchange(*pool);
+        if (!pool->is_usable(c)) {
+            pool->release(c, false);
+            if (++stale > max_stale) {
+                co_return fail(explained(*ex, error(errc::surplus_octets), error_phase::connect));
+            }
+            continue;
+        }
         ex->reused = c.is_reused();
         error failed{std::error_code()};
         error_phase phase = error_phase::write;

@@ -86,7 +86,6 @@ private:
     milliseconds idle_limit_{0};
     std::uint64_t uses_ = 0;
     state state_ = state::active;
-    bool spoiled_ = false; // input came, or the end, while nothing was asked
 };
 
 /// One dial in flight, on its own frame.
@@ -109,8 +108,8 @@ private:
 struct pool_origin : public list_hook<starving_tag> {
     pool_origin(std::string_view host, std::uint16_t port, bool secure) : where(std::string(host), port, secure) {}
 
-    [[nodiscard]] std::uint32_t connections() const noexcept { return dialling + active + idle; }
-    [[nodiscard]] bool is_unused() const noexcept { return connections() + ending + waiting == 0; }
+    [[nodiscard]] std::uint32_t connections() const noexcept { return dialling + active + idle + ending; }
+    [[nodiscard]] bool is_unused() const noexcept { return connections() + waiting == 0; }
 
     destination where;
     pool_origin* next = nullptr; // of the same bucket
@@ -121,7 +120,7 @@ struct pool_origin : public list_hook<starving_tag> {
     std::uint32_t dialling = 0;
     std::uint32_t active = 0;
     std::uint32_t idle = 0;
-    std::uint32_t ending = 0; // about to be closed: no longer a connection, but still pointing here
+    std::uint32_t ending = 0; // to be closed in this turn of the loop
     std::uint32_t waiting = 0;
     std::uint32_t unwanted = 0;   // dials that are given up, but have not ended
     std::uint32_t not_to_start = 0; // of them, those whose frame has not run yet
@@ -168,6 +167,7 @@ private:
     acquire_op op_;
     pool_origin* origin_ = nullptr;
     pool_member* member_ = nullptr;
+    std::uint64_t number_ = 0; // waits are counted from 1
     error failed_{std::error_code()};
 };
 
@@ -193,15 +193,20 @@ public:
         list_hook_of(m).unlink();
         --o.active;
         --stats_.active;
-        if (!reusable || closing_ || !is_clean(m)) {
+        if (!reusable || closing_ || !is_quiet(m)) {
             drop(m);
             delete_if_over();
-        } else if (o.waiting != 0) {
+        } else if (o.waiting != 0 && !owes_room(o)) {
             grant(o, m);
+        } else if (o.waiting != 0) {
+            drop(m);
         } else {
             keep(o, m);
         }
     }
+    /// Whether a connection that was acquired is still what it was when it was chosen: a turn of the loop may lie between.
+    /// If not, release it and acquire another one.
+    [[nodiscard]] bool is_usable(pool_member& m) noexcept { return !m.is_reused() || is_quiet(m); }
     /// Closes the idle connections of an origin, of which one turned out to be dead.
     void distrust(pool_member& m) noexcept {
         m.origin_->idle_members.for_each([this](pool_member& idle) { end(idle); });
@@ -211,7 +216,7 @@ public:
     [[nodiscard]] scheduler& home() const noexcept { return *home_; }
     [[nodiscard]] const std::shared_ptr<flux::detail::mailbox>& box() const noexcept { return box_; }
     /// Its reactor has ended, and nothing is left in it.
-    [[nodiscard]] bool is_over() const noexcept { return ended_ && !dialers_ && total_ == 0 && ending_ == 0; }
+    [[nodiscard]] bool is_over() const noexcept { return ended_ && !dialers_ && total_ == 0; }
 
     /// Closes what is idle, gives up what is being opened, and deletes the pool once nothing is left in it.
     /// Threads  that of its reactor; any if is_over().
@@ -242,6 +247,8 @@ protected:
     virtual void start_dial(pool_origin& o) = 0;
     /// Tells the listener of input, or the end, while it watches; nullptr ends the watch.
     virtual void watch(pool_member& m, hangup_listener* l) noexcept = 0;
+    /// Whether nothing came that was not asked for, as far as can be seen without a system call.
+    [[nodiscard]] virtual bool is_quiet(pool_member& m) noexcept = 0;
     virtual void destroy(pool_member& m) noexcept = 0;
 
     [[nodiscard]] const pool_options& options() const noexcept { return options_; }
@@ -303,7 +310,7 @@ private:
         for (const char c : host) {
             h = (h ^ static_cast<unsigned char>(c)) * 1'099'511'628'211U;
         }
-        return static_cast<std::size_t>(h ^ (h >> 32));
+        return h ^ (h >> 32);
     }
     [[nodiscard]] pool_origin*& bucket(const destination& d) noexcept {
         return buckets_[hash(d.host, d.port, d.secure) & (buckets_.size() - 1)];
@@ -353,14 +360,19 @@ private:
 
     // ---- taking ----
     [[nodiscard]] pool_member* try_take(pool_origin& o) noexcept {
-        if (o.idle == 0) {
-            return nullptr;
+        while (o.idle != 0) {
+            pool_member& m = o.idle_members.front();
+            if (!is_quiet(m)) {
+                ++stats_.lost;
+                end(m);
+                continue;
+            }
+            leave_idle(m);
+            watch(m, nullptr);
+            activate(o, m);
+            return &m;
         }
-        pool_member& m = o.idle_members.front();
-        leave_idle(m);
-        watch(m, nullptr);
-        activate(o, m);
-        return &m;
+        return nullptr;
     }
     void activate(pool_origin& o, pool_member& m) noexcept {
         m.state_ = pool_member::state::active;
@@ -376,12 +388,16 @@ private:
         first.member_ = &m;
         first.grant();
     }
+    [[nodiscard]] static acquire_state& first_waiter(pool_origin& o) noexcept {
+        return static_cast<acquire_state&>(o.waiters.front());
+    }
     [[nodiscard]] acquire_state& next_waiter(pool_origin& o) noexcept {
         --o.waiting;
         --stats_.waiting;
-        return static_cast<acquire_state&>(o.waiters.front());
+        return first_waiter(o);
     }
-    void joined(pool_origin& o) {
+    void joined(pool_origin& o, acquire_state& who) {
+        who.number_ = ++waits_;
         ++o.waiting;
         ++stats_.waiting;
         want_dial(o);
@@ -412,8 +428,11 @@ private:
     // Opens what is wanted and allowed, one connection for each origin in turn.
     void serve_starving() {
         while (!starving_.empty() && !closing_) {
-            if (total_ >= options_.max_total && !make_room()) {
-                return;
+            if (total_ >= options_.max_total) {
+                if (total_ - ending_ >= options_.max_total) {
+                    make_room();
+                }
+                return; // what ends comes here again
             }
             pool_origin& o = starving_.pop_front();
             if (!lacks_dial(o) || o.connections() >= options_.max_per_origin) {
@@ -427,14 +446,21 @@ private:
             start_dial(o);
         }
     }
-    // The longest idle connection goes.
-    [[nodiscard]] bool make_room() noexcept {
-        if (by_age_.empty()) {
+    // Whether somebody who waits longer could open a connection if this origin gave one up: at the total cap, an
+    // origin with many requests must not keep all others out.
+    [[nodiscard]] bool owes_room(pool_origin& o) noexcept {
+        if (total_ - ending_ < options_.max_total || starving_.empty() || &starving_.front() == &o ||
+            starving_.front().waiting == 0) {
             return false;
         }
-        ++stats_.evicted;
-        end(by_age_.back());
-        return true;
+        return first_waiter(starving_.front()).number_ < first_waiter(o).number_;
+    }
+    // The longest idle connection goes.
+    void make_room() noexcept {
+        if (!by_age_.empty()) {
+            ++stats_.evicted;
+            end(by_age_.back());
+        }
     }
     void room_was_made(pool_origin& o) {
         if (!closing_) {
@@ -447,7 +473,6 @@ private:
     // ---- keeping ----
     void keep(pool_origin& o, pool_member& m) noexcept {
         m.state_ = pool_member::state::idle;
-        m.spoiled_ = false;
         o.idle_members.push_front(m);
         by_age_.push_front(m);
         ++o.idle;
@@ -475,14 +500,6 @@ private:
         }
         serve_starving();
     }
-    // Whether nothing came that was not asked for.
-    [[nodiscard]] bool is_clean(pool_member& m) noexcept {
-        m.spoiled_ = false;
-        m.state_ = pool_member::state::active;
-        watch(m, &m);
-        watch(m, nullptr);
-        return !m.spoiled_;
-    }
     void leave_idle(pool_member& m) noexcept {
         list_hook_of(m).unlink();
         age_hook_of(m).unlink();
@@ -499,13 +516,13 @@ private:
         m.state_ = pool_member::state::ending;
         ++m.origin_->ending;
         ++ending_;
-        --total_;
         home_->make_ready(m);
     }
     void ended(pool_member& m) noexcept {
         pool_origin& o = *m.origin_;
         --o.ending;
         --ending_;
+        --total_;
         discard(m);
         room_was_made(o);
         delete_if_over();
@@ -560,7 +577,7 @@ private:
         ended_ = true; // timers are gone; what is ready still runs
     }
     void delete_if_over() noexcept {
-        if (retired_ && !dialers_ && total_ == 0 && ending_ == 0) {
+        if (retired_ && !dialers_ && total_ == 0) {
             delete this;
         }
     }
@@ -571,7 +588,8 @@ private:
     pool_stats stats_;
     flux::detail::dynamic_array<pool_origin*> buckets_; // a power of two
     std::size_t origins_ = 0;
-    std::uint32_t total_ = 0;  // dialling, active and idle
+    std::uint64_t waits_ = 0;
+    std::uint32_t total_ = 0;  // dialling, active, idle and ending
     std::uint32_t ending_ = 0; // to be closed in this turn
     intrusive_list<pool_member, by_age_tag> by_age_; // idle ones, the longest idle one last
     intrusive_list<pool_origin, starving_tag> starving_;
@@ -583,7 +601,6 @@ private:
 
 inline void pool_member::on_input(hangup_listener& l, bool) noexcept {
     auto& m = static_cast<pool_member&>(l);
-    m.spoiled_ = true;
     if (m.state_ == state::idle) {
         ++m.pool_->stats_.lost;
         m.pool_->end(m);
@@ -621,7 +638,7 @@ inline void acquire_state::await_suspend(std::coroutine_handle<> waiter) noexcep
         return;
     }
     wait_in(origin_->waiters, waiter);
-    op_.pool_->joined(*origin_);
+    op_.pool_->joined(*origin_, *this);
 }
 inline void acquire_state::on_stop(stop_hook& hook) noexcept {
     auto& self = static_cast<acquire_state&>(hook);
@@ -665,6 +682,14 @@ private:
             stream.watch_input(l);
         } else {
             stream.watch_hangup(l);
+        }
+    }
+    [[nodiscard]] bool is_quiet(pool_member& m) noexcept override {
+        stream_type& stream = static_cast<Connection&>(m).stream();
+        if constexpr (requires { stream.has_input(); }) {
+            return stream.is_open() && !stream.has_input();
+        } else {
+            return stream.is_open();
         }
     }
     void destroy(pool_member& m) noexcept override { delete static_cast<Connection*>(&m); }
