@@ -4,6 +4,7 @@
 #include <flux/coro/when.hpp>
 #include <flux/net/listener.hpp>
 #include <flux/net/read.hpp>
+#include <flux/net/system_resolver.hpp>
 #include <support/driver_matrix.hpp>
 
 #include <doctest/doctest.h>
@@ -13,6 +14,9 @@
 using namespace flux;
 using test_support::on_each_driver;
 using test_support::run;
+
+static_assert(connector<tcp_connector> && connector<unix_connector> && connector<pinned_connector<tcp_connector>>);
+static_assert(connector<basic_tcp_connector<system_resolver>>);
 
 namespace {
 

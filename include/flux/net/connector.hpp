@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 // flux/net/connector.hpp - the connectors without TLS and proxies: TCP, a Unix socket, pinned addresses.
 //
-// Deliberately not here: the concept (destination.hpp), TLS (tls/), proxies (http/client/, socks5.hpp).
+//     tcp_connector tcp;   auto stream = co_await tcp.connect(destination("example.org", 80));
+//
+// Deliberately not here: the concept (destination.hpp), names and TCP (tcp_connector.hpp), TLS, proxies.
 #pragma once
 
 #include <flux/coro/task.hpp>
 #include <flux/net/connect.hpp>
 #include <flux/net/destination.hpp>
-#include <flux/net/system_resolver.hpp>
+#include <flux/net/tcp_connector.hpp>
 
 #include <cstdint>
 #include <string>
@@ -19,28 +21,6 @@ namespace flux::inline FLUX_ABI {
 namespace detail {
 
 template <class Stream>
-task<Stream> connect_by_system(destination to) {
-    if (auto literal = endpoint::parse_ip(to.host, to.port)) {
-        auto stream = co_await attempt(connect_op<Stream>(*literal));
-        co_return stream;
-    }
-    auto lookup = [&to] { return system_lookup(to.host); };
-    auto found = co_await attempt(blocking(lookup));
-    if (!found) {
-        co_return fail(std::move(found).error());
-    }
-    error last{std::error_code()};
-    for (const endpoint& address : *found) {
-        auto stream = co_await attempt(connect_op<Stream>(address.with_port(to.port)));
-        if (stream) {
-            co_return stream;
-        }
-        last = std::move(stream).error();
-    }
-    co_return fail(std::move(last));
-}
-
-template <class Stream>
 task<Stream> connect_local(result<endpoint> where) {
     if (!where) {
         co_return fail(std::move(where).error().phase(error_phase::connect));
@@ -50,20 +30,6 @@ task<Stream> connect_local(result<endpoint> where) {
 }
 
 } // namespace detail
-
-/// Connects over TCP to an IP literal, or to the addresses of a name one after the other.
-class tcp_connector {
-public:
-    using stream_type = socket_stream;
-    static constexpr bool secures = false;
-
-    /// Errors  as the concept says. Cancel  at once, but for a look-up that runs.
-    // A template so that only programs that connect compile the coroutine (docs/decisions/0007).
-    template <class Stream = socket_stream>
-    [[nodiscard]] task<Stream> connect(const destination& to) {
-        return detail::connect_by_system<Stream>(to);
-    }
-};
 
 /// Connects to one Unix socket, wherever it is asked to.
 class unix_connector {
@@ -161,7 +127,5 @@ private:
     Next next_;
     std::vector<entry> entries_;
 };
-
-static_assert(connector<tcp_connector> && connector<unix_connector> && connector<pinned_connector<tcp_connector>>);
 
 } // namespace flux::inline FLUX_ABI
