@@ -114,6 +114,7 @@ private:
             if (n < 0) {
                 return settle(errno);
             }
+            core_->note_written(static_cast<std::size_t>(n));
             before_ = before_.subspan(static_cast<std::size_t>(n));
         }
         if (size_ == 0) {
@@ -125,6 +126,7 @@ private:
             return settle(errno);
         }
         sent_ = static_cast<std::size_t>(n);
+        core_->note_written(sent_);
         end();
         return true;
     }

@@ -61,6 +61,8 @@ public:
     /// One write at a time: two would interleave their octets.
     [[nodiscard]] bool begin_write() noexcept { return !std::exchange(writing_, true); }
     void end_write() noexcept { writing_ = false; }
+    void note_written(std::size_t octets) noexcept { written_ += octets; }
+    [[nodiscard]] std::uint64_t written() const noexcept { return written_; }
 
     /// For calls that cannot be told not to wait. Both drivers stand it. Returns an errno, 0 on success.
     [[nodiscard]] int make_nonblocking() noexcept {
@@ -160,6 +162,7 @@ private:
     receiver rx_;
     reader* reader_ = nullptr;
     hangup_listener* listener_ = nullptr;
+    std::uint64_t written_ = 0; // octets that the kernel took
     bool reading_ = false;
     bool writing_ = false;
     bool owned_ = true;

@@ -221,6 +221,7 @@ protected:
                                                       : std::error_code(-sent, std::system_category()));
             return true;
         }
+        core_->note_written(static_cast<std::size_t>(sent));
         if (!static_cast<State&>(*this).advance(static_cast<std::size_t>(sent))) {
             end();
             return true;

@@ -9,7 +9,11 @@
 #include <flux/net/send_file.hpp>
 #include <flux/net/socket_ops.hpp>
 
+#include <cstdint>
 #include <utility>
+
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 
 namespace flux::inline FLUX_ABI {
 
@@ -130,6 +134,17 @@ public:
 
     /// Whether octets, the end or a failure have come and wait to be read. Cost: no system call.
     [[nodiscard]] bool has_input() const noexcept { return core_ != nullptr && core_->has_input(); }
+
+    /// Octets of what was written that the peer has acknowledged: how far a write that takes long has come. One
+    /// system call.
+    [[nodiscard]] std::uint64_t octets_acknowledged() const noexcept {
+        int waiting = 0;
+        if (!is_open() || ::ioctl(core_->fd(), SIOCOUTQ, &waiting) != 0) {
+            return 0;
+        }
+        const auto unsent = static_cast<std::uint64_t>(waiting);
+        return core_->written() > unsent ? core_->written() - unsent : 0;
+    }
 
     /// The descriptor, for options; -1 when closed. Do not read, write or close it.
     [[nodiscard]] int native_handle() const noexcept { return core_ == nullptr ? -1 : core_->fd(); }

@@ -161,6 +161,10 @@ public:
     /// The peer's address as text ("127.0.0.1:4711", "unix:"); made on first use.
     [[nodiscard]] std::string_view remote() const { return remote_ == nullptr ? std::string_view() : remote_->text(); }
 
+    /// Whether the server is about to end: what goes on for long by itself should come to an end. To wait for it:
+    /// http::until_draining().
+    [[nodiscard]] bool draining() const noexcept { return remote_ != nullptr && remote_->draining(); }
+
     /// Where a streaming handler writes its answer; null for every other handler. A layer that adds fields to what
     /// it gets from `next` must add them here beforehand: once the handler writes, the head is out.
     [[nodiscard]] responder* streams_to() const noexcept { return streams_to_; }
@@ -174,6 +178,7 @@ public:
     class remote_source {
     public:
         [[nodiscard]] virtual std::string_view text() = 0;
+        [[nodiscard]] virtual bool draining() const noexcept { return false; }
 
     protected:
         ~remote_source() = default;

@@ -22,6 +22,11 @@ namespace flux::inline FLUX_ABI::http {
 /// Writes a streamed body: called once, when the head is on its way.
 using body_producer = unique_function<task<>(body_writer&)>;
 
+class raw_stream; // server/raw_stream.hpp
+
+/// Gets the connection when HTTP has ended on it: called once, after the answer was sent.
+using stream_taker = unique_function<task<>(raw_stream&)>;
+
 /// What a handler answers.
 ///
 /// Chain on the value: `return http::text("made\n").code(status::created).header("location", url);`
@@ -98,27 +103,41 @@ public:
         return std::move(*this);
     }
 
+    /// Makes this the last answer of its connection, whose stream `take` gets; see switch_protocol() and tunnel().
+    [[nodiscard]] response hand_over(stream_taker take) && {
+        streamed_ = flux::detail::make_owner<streamed>(std::move(take));
+        kind_ = kind::handed_over;
+        return std::move(*this);
+    }
+
     [[nodiscard]] bool is_streamed() const noexcept { return kind_ == kind::streamed; }
+    [[nodiscard]] bool hands_over() const noexcept { return kind_ == kind::handed_over; }
+    /// Whether it is more than a head and octets.
+    [[nodiscard]] bool is_special() const noexcept { return kind_ >= kind::streamed; }
     /// The octets of a body that is not streamed.
     [[nodiscard]] std::string_view octets() const noexcept {
         switch (kind_) {
         case kind::literal: return literal_;
         case kind::owned: return owned_;
         case kind::none:
-        case kind::streamed: break;
+        case kind::streamed:
+        case kind::handed_over: break;
         }
         return {};
     }
     [[nodiscard]] body_producer& producer() noexcept { return streamed_->produce; }
+    [[nodiscard]] stream_taker& taker() noexcept { return streamed_->take; }
     [[nodiscard]] std::optional<std::uint64_t> length() const noexcept {
         return is_streamed() ? streamed_->length : std::optional<std::uint64_t>(octets().size());
     }
 
 private:
-    enum class kind : unsigned char { none, literal, owned, streamed };
+    enum class kind : unsigned char { none, literal, owned, streamed, handed_over };
     struct streamed {
         streamed(body_producer p, std::optional<std::uint64_t> n) noexcept : produce(std::move(p)), length(n) {}
+        explicit streamed(stream_taker t) noexcept : take(std::move(t)) {}
         body_producer produce;
+        stream_taker take;
         std::optional<std::uint64_t> length;
     };
 

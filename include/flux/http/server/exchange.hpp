@@ -79,6 +79,17 @@ struct answer_terms {
     std::string_view date;
     bool keep_alive = true;       ///< we may keep the connection
     bool said_keep_alive = false; ///< a 1.0 client asked for it
+    bool upgrade = false;         ///< the client offers another protocol
+
+    /// Whether this answer may go out as it is: final, and no 2xx to CONNECT, which would promise a tunnel.
+    [[nodiscard]] bool may_say(const response& answer) const noexcept {
+        return to_number(answer.code()) - 200U < 800U && !answer.hands_over() &&
+               (asked != http::method::connect || !is_success(answer.code()));
+    }
+    /// Whether HTTP may end with this status.
+    [[nodiscard]] bool may_hand_over(status code) const noexcept {
+        return code == status::switching_protocols ? upgrade : asked == http::method::connect && is_success(code);
+    }
 };
 
 struct exchange {

@@ -50,6 +50,7 @@ public:
                 if (octets->empty()) {
                     co_return fail(failed_.emplace(errc::incomplete_body));
                 }
+                arrived_ += octets->size();
                 ex_->input.add(*std::move(octets));
             }
             const std::string_view piece = ex_->framing.kind == body_kind::chunked ? take_chunk() : take_length();
@@ -79,18 +80,23 @@ public:
     [[nodiscard]] bool ended() const noexcept { return ended_; }
     /// Octets of content handed out so far.
     [[nodiscard]] std::uint64_t taken() const noexcept { return taken_; }
+    /// Octets that were received for it, with their framing and what came behind.
+    [[nodiscard]] std::uint64_t arrived() const noexcept { return arrived_; }
     /// Why it cannot be read on; nothing if it can.
     [[nodiscard]] const std::optional<error>& failed() const noexcept { return failed_; }
     /// The sender waits for a 100 that was never said.
     [[nodiscard]] bool awaits_continue() const noexcept { return ex_->expects == expectation::continue_; }
 
 private:
-    // The grace, and a second for every body_min_rate octets that came.
+    // The grace, and a second for every body_min_rate octets that came; but who sent much at first may not stop for
+    // longer than the grace either.
     [[nodiscard]] time_point allowed_until() noexcept {
+        const time_point now = home_->now();
         if (started_ == time_point()) {
-            started_ = home_->now();
+            started_ = now;
         }
-        return deadline_after(started_, options_->body_grace + milliseconds(taken_ * 1000 / std::max(1U, options_->body_min_rate)));
+        const milliseconds earned(taken_ * 1000 / std::max(1U, options_->body_min_rate));
+        return std::min(deadline_after(started_, options_->body_grace + earned), deadline_after(now, options_->body_grace));
     }
     [[nodiscard]] std::string_view take_length() noexcept {
         const std::string_view octets = ex_->input.view();
@@ -118,6 +124,7 @@ private:
     const scheduler* home_;
     std::uint64_t left_;
     std::uint64_t taken_ = 0;
+    std::uint64_t arrived_ = 0;
     std::size_t piece_ = 0; // octets of the input that the handler looks at
     time_point started_{};
     bool ended_ = false;

@@ -8,16 +8,26 @@
 // here: what to answer.
 #pragma once
 
+#include <flux/coro/scope.hpp>
 #include <flux/coro/with.hpp>
 #include <flux/http/server/direct_output.hpp>
 #include <flux/http/server/exchange.hpp>
 #include <flux/http/server/responder.hpp>
+#include <flux/http/server/write_watch.hpp>
 
+#include <algorithm>
 #include <concepts>
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 namespace flux::inline FLUX_ABI::http::detail {
+
+inline void write_head_lines(byte_buffer& out, const response_start& start, const fields& head) {
+    if (const errc failed = write_response_head(out, start, head); failed != errc::none) {
+        flux::detail::throw_error(error(failed));
+    }
+}
 
 /// Writes the head of an answer. Returns how its body is framed; keep_alive may become false.
 [[nodiscard]] inline body_kind write_head(byte_buffer& out, answer_terms& terms, status code, const fields& head,
@@ -35,32 +45,36 @@ namespace flux::inline FLUX_ABI::http::detail {
     } else {
         start.body = body_kind::chunked;
     }
+    if (terms.asked == method::connect && is_success(code)) {
+        start.body = body_kind::tunnel; // no framing, and nothing about a connection that is not HTTP's any more
+        write_head_lines(out, start, head);
+        return body_kind::none;
+    }
     if (bodyless) {
         // a 304 may say the length of what it stands for; we only say it if it is known to be meant
         start.body = body_kind::none;
     }
-    if (!terms.keep_alive) {
+    if (code == status::switching_protocols) {
+        start.connection = connection_line::upgrade;
+    } else if (!terms.keep_alive) {
         start.connection = connection_line::close;
     } else if (terms.said_keep_alive) {
         start.connection = connection_line::keep_alive;
     }
-    const errc failed = write_response_head(out, start, head);
-    if (failed != errc::none) {
-        flux::detail::throw_error(error(failed));
-    }
+    write_head_lines(out, start, head);
     return bodyless || terms.asked == method::head ? body_kind::none : start.body;
 }
 
 template <buffered_stream Stream>
 class response_channel final : public response_sink {
 public:
-    response_channel(Stream& stream, exchange& ex, milliseconds write_timeout) noexcept
-        : stream_(&stream), out_(&ex.out), answering_(&ex.answering), terms_(ex.terms), write_timeout_(write_timeout) {}
+    response_channel(Stream& stream, exchange& ex, const server_options& options) noexcept
+        : stream_(&stream), out_(&ex.out), answering_(&ex.answering), terms_(ex.terms), options_(&options) {}
     response_channel(const response_channel&) = delete;
     response_channel& operator=(const response_channel&) = delete;
 
     [[nodiscard]] result<void> begin(status code, const fields& head, std::optional<std::uint64_t> length) override {
-        if (begun_ || is_informational(code)) {
+        if (begun_ || (is_informational(code) && code != status::switching_protocols)) {
             return fail(error(flux::errc::invalid_argument).doing("begin of a response"));
         }
         kind_ = write_head(*out_, terms_, code, head, length);
@@ -72,6 +86,8 @@ public:
     [[nodiscard]] bool begun() const noexcept override { return begun_; }
     /// The status of the head that is on its way; no status before that.
     [[nodiscard]] status code() const noexcept { return code_; }
+    /// Octets that the kernel has taken, heads and framing included.
+    [[nodiscard]] std::uint64_t sent() const noexcept { return sent_; }
     /// Octets of content so far, without framing.
     [[nodiscard]] std::uint64_t octets() const noexcept { return octets_; }
     [[nodiscard]] bool keep_alive() const noexcept { return terms_.keep_alive; }
@@ -137,7 +153,8 @@ public:
             if (begun_ && !failed_ && (counted || kind_ == body_kind::until_close)) {
                 left_ -= counted ? octets : 0;
                 octets_ += octets;
-                return &direct_.emplace(*stream_, *out_, write_timeout_, failed_);
+                sent_ += octets + out_->size();
+                return &direct_.emplace(*stream_, *out_, options_->write_timeout, failed_);
             }
         }
         return nullptr;
@@ -158,7 +175,7 @@ public:
         if (begun_) {
             return true;
         }
-        if (answer.is_streamed() || answer.octets().size() > gather_limit) {
+        if (answer.is_special() || answer.octets().size() > gather_limit) {
             return false;
         }
         if (!begin(answer.code(), answer.fields(), answer.length())) {
@@ -195,28 +212,44 @@ public:
     /// Sends the out buffer, and octets beside it without a copy.
     [[nodiscard]] task<> send(std::string_view octets, // lint_coro: allow parameter: borrowed until it ends
                               std::string_view tail) {
-        const const_buffer list[] = {as_octets(out_->view()), as_octets(octets), as_octets(tail)};
-        if (out_->size() + octets.size() == 0) {
+        const std::size_t size = out_->size() + octets.size() + tail.size();
+        if (size == 0) {
             co_return;
         }
-        const auto sent = co_await attempt(with_timeout(write_timeout_, stream_->write_all(std::span<const const_buffer>(list))));
-        out_->clear();
-        if (!sent) {
-            co_await fail(failed_.emplace(sent.error()));
+        auto ctx = co_await this_context();
+        for (bool first = true; first || !octets.empty();) { // in turns only where the stream does not tell of progress
+            const std::size_t n = write_watch<Stream>::tells_progress ? octets.size() : std::min(octets.size(), write_turn);
+            const bool last = n == octets.size();
+            const const_buffer list[] = {first ? as_octets(out_->view()) : const_buffer(), as_octets(octets.substr(0, n)),
+                                         last ? as_octets(tail) : const_buffer()};
+            write_watch<Stream> watch(*stream_, ctx.node(), *options_);
+            const auto sent = co_await attempt(
+                under(watch.node(), stream_->write_all(std::span<const const_buffer>(list))));
+            if (!sent) {
+                out_->clear();
+                co_await fail(failed_.emplace(sent.error()));
+            }
+            first = false;
+            octets.remove_prefix(n);
         }
+        out_->clear();
+        sent_ += size;
     }
 
 private:
+    using under = flux::detail::under<decltype(std::declval<Stream&>().write_all(std::span<const const_buffer>()))>;
+    static constexpr std::size_t write_turn = 65'536;
     static constexpr std::size_t gather_limit = 16'384; // below it a copy is cheaper than one more buffer in the call
 
     Stream* stream_;
     byte_buffer* out_;
     bool* answering_;
     answer_terms terms_;
-    milliseconds write_timeout_;
+    const server_options* options_;
     fields trailers_;
     std::uint64_t left_ = 0;
     std::uint64_t octets_ = 0;
+    std::uint64_t sent_ = 0;
     status code_{};
     body_kind kind_ = body_kind::none;
     bool begun_ = false;

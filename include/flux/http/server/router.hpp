@@ -10,6 +10,7 @@
 #pragma once
 
 #include <flux/core/dynamic_array.hpp>
+#include <flux/http/server/error_answer.hpp>
 #include <flux/http/server/middleware.hpp>
 #include <flux/http/server/route_table.hpp>
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // flux/http/server/server.hpp - the accept loop and the life of a server on one reactor.
 //
-//   accepting --stop of the context--> draining --last connection gone, or drain_timeout--> ended
+//   accepting --stop of the context--> announced --drain_notice--> draining --last connection gone--> ended
+//                                                                     \--drain_timeout: contexts stopped-->/
 //
-// Connections run under a context that is shielded from the one that stops the server: a stop closes the
-// listener and the idle connections, lets requests in flight finish, and only then stops what is left with
+// Connections run under a context that is shielded from the one that stops the server: a stop is announced, closes
+// the listener and the idle connections, lets requests in flight finish, and only then stops what is left with
 // `shutdown`. Deliberately not here: signals, workers, printing (serve.hpp).
 #pragma once
 
@@ -15,6 +16,8 @@
 
 #include <algorithm>
 #include <new>
+#include <optional>
+#include <type_traits>
 #include <utility>
 
 namespace flux::inline FLUX_ABI::http {
@@ -22,22 +25,31 @@ namespace flux::inline FLUX_ABI::http {
 /// An HTTP/1.1 server over any listener whose accept() yields a buffered_stream.
 ///
 /// One reactor's: N workers are N servers, each with a listener of its own, sharing one immutable router.
+/// Params   Observer  a connection_observer, or no_connection_observer
 /// Threads  the reactor thread.
-template <class Listener>
+template <class Listener, class Observer = no_connection_observer>
 class basic_server {
 public:
     using stream_type = typename Listener::stream_type;
+    static_assert(std::same_as<Observer, no_connection_observer> || connection_observer<Observer>,
+                  "An observer has void on_connection(connection_event, const connection_info&) noexcept.");
 
     /// Params  app  borrowed; must outlive the server and is not changed while it serves.
     explicit basic_server(const router& app, const server_options& options = server_options())
+        requires std::same_as<Observer, no_connection_observer>
         : core_(app, options) {}
+    /// Params  observer  borrowed; must outlive the server. It is told of every connection, from inside of the loop:
+    ///                   it must not wait.
+    basic_server(const router& app, const server_options& options, Observer& observer)
+        : core_(app, options), observer_(&observer) {}
     basic_server(const basic_server&) = delete;
     basic_server& operator=(const basic_server&) = delete;
 
     /// Serves until the ambient context is stopped or the listener is closed, then drains; returns when no
     /// connection is left. Running out of descriptors or memory is no reason to end: accepting backs off from
-    /// 5 ms to 1 s and existing connections go on.
-    /// Cancel   begins the drain, which takes at most drain_timeout and what handlers need to end after it.
+    /// 5 ms to 250 ms and existing connections go on.
+    /// Cancel   begins the drain, which takes at most drain_notice, drain_timeout, and what handlers need to end
+    ///          after that.
     [[nodiscard]] task<> serve(Listener listener) { return run(std::move(listener)); }
 
     /// Ends idle connections now and busy ones after their answer; new ones are still accepted.
@@ -45,11 +57,21 @@ public:
     [[nodiscard]] const server_stats& stats() const noexcept { return core_.stats; }
 
 private:
+    // Connections that are being answered 503 at the same time; what comes on top is closed at once.
+    static constexpr std::size_t max_turned_away = 1024;
+
     task<> run(Listener listener) {
         auto ctx = co_await this_context();
         flux::detail::context_node shielded(ctx.node(), flux::detail::context_node::link::shielded);
+        shielded.set_value(&flux::detail::value_tag<server_drain>, &core_.draining);
         task_scope connections(context(shielded), scope_policy::collect);
-        const auto accepted = co_await attempt(accept_loop(listener, connections));
+        auto accepted = co_await attempt(accept_loop(listener, connections));
+        core_.accepts_still = ctx.stopped() && core_.options.drain_notice.count() > 0;
+        core_.announce_drain();
+        if (core_.accepts_still) {
+            accepted = co_await attempt(shield(core_.options.drain_notice, accept_loop(listener, connections)));
+            core_.accepts_still = false;
+        }
         ignore_result(accepted, "it ends with the stop or the close of the listener, which is no failure");
         listener.close();
         core_.drain();
@@ -61,6 +83,10 @@ private:
     task<> accept_loop(Listener& listener, task_scope& connections) {
         milliseconds pause(0);
         for (;;) {
+            while (core_.options.over_limit == overload::pause && is_full()) {
+                core_.room.reset();
+                co_await core_.room.wait();
+            }
             auto stream = co_await attempt(listener.accept());
             if (stream) {
                 pause = milliseconds(0);
@@ -71,24 +97,47 @@ private:
                 co_await fail(std::move(stream).error());
             }
             ++core_.stats.accept_errors;
-            pause = std::clamp(pause * 2, milliseconds(5), milliseconds(1000));
+            pause = std::clamp(pause * 2, milliseconds(5), milliseconds(250));
             co_await sleep_for(pause);
         }
     }
+    [[nodiscard]] bool is_full() const noexcept { return core_.stats.connections >= core_.options.max_connections; }
     // What goes away by itself: other connections end, the peer's network recovers.
     [[nodiscard]] static bool is_exhaustion(const error& e) noexcept { return e.kind() == error_kind::network; }
 
     void begin(stream_type&& stream, task_scope& connections) {
         ++core_.stats.accepted;
         try {
-            const bool too_many = core_.stats.connections >= core_.options.max_connections;
-            core_.stats.refused += too_many ? 1 : 0;
-            connections.spawn_frame(detail::serve_connection<stream_type>(core_, std::move(stream), too_many));
+            detail::connection_start how;
+            how.too_many = is_full();
+            if (core_.options.max_connections_per_peer < core_.options.max_connections) {
+                count_peer(stream, how);
+            }
+            core_.stats.refused += how.too_many ? 1 : 0;
+            if (how.too_many && core_.turned_away >= max_turned_away) {
+                stream.abort();
+                return;
+            }
+            connections.spawn_frame(
+                detail::serve_connection<stream_type, Observer>(core_, std::move(stream), how, observer_));
         } catch (const std::bad_alloc&) {
             ++core_.stats.accept_errors; // this connection is dropped, the others go on
         }
     }
+    void count_peer(stream_type& stream, detail::connection_start& how) {
+        if constexpr (requires { stream.peer_endpoint(); }) {
+            const auto peer = stream.peer_endpoint();
+            const auto key = peer ? detail::peer_table::key_of(*peer) : std::nullopt;
+            if (!key) {
+                return;
+            }
+            how.too_many = how.too_many || core_.peers.count(*key) >= core_.options.max_connections_per_peer;
+            how.peer = how.too_many ? 0 : *key;
+        }
+    }
+
     detail::server_core core_;
+    Observer* observer_ = nullptr;
 };
 
 } // namespace flux::inline FLUX_ABI::http

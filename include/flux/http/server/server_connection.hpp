@@ -5,50 +5,52 @@
 //
 // advance() is the fast path, without a coroutine: it parses and answers all requests that are there, as long as
 // they have no body and a synchronous handler, so pipelined answers leave in one write. Everything else goes
-// through one transient coroutine, exchange_one(). While idle the connection holds neither buffers nor an
+// through one transient coroutine, run_exchange(). While idle the connection holds neither buffers nor an
 // exchange. An answer that is owed is written before a refusal; a refusal closes, and the close lingers so that
 // it is not lost to a reset. Deliberately not here: accepting, limits on connections (server.hpp).
 #pragma once
 
 #include <flux/coro/scope.hpp>
 #include <flux/coro/with.hpp>
-#include <flux/http/server/error_answer.hpp>
-#include <flux/http/server/request_body.hpp>
-#include <flux/http/server/response_channel.hpp>
-#include <flux/http/server/server_core.hpp>
+#include <flux/http/server/connection_observer.hpp>
+#include <flux/http/server/exchange_run.hpp>
 
-#include <exception>
 #include <string>
 #include <utility>
 
 namespace flux::inline FLUX_ABI::http::detail {
 
-using flux::detail::context_node;
+/// How a connection begins.
+struct connection_start {
+    bool too_many = false;    ///< it is answered 503
+    peer_table::key peer = 0; ///< whom it is counted for; 0: nobody
+};
 
-template <class Stream>
-[[nodiscard]] std::string remote_text(Stream& stream) {
-    if constexpr (requires { stream.peer_endpoint(); }) {
-        const auto peer = stream.peer_endpoint();
-        return peer ? peer->to_string() : std::string();
-    } else {
-        return "memory";
-    }
-}
-
-template <buffered_stream Stream>
+template <buffered_stream Stream, class Observer = no_connection_observer>
 class server_connection final : private drainable, private request::remote_source {
 public:
-    server_connection(server_core& server, Stream&& stream, context_node& parent)
-        : server_(&server), stream_(std::move(stream)), node_(parent) {
+    server_connection(server_core& server, Stream&& stream, context_node& parent, connection_start how, Observer* observer)
+        : server_(&server), stream_(std::move(stream)), node_(parent), how_(how), ends_at_(deadline_after(now(), options().lifetime)),
+          log_(observer, server.stats.accepted, now(), stream_) {
         server.connections.push_back(*this);
-        ++server.stats.connections;
+        ++(how.too_many ? server.turned_away : server.stats.connections);
+        if (how.peer != 0) {
+            server.peers.add(how.peer);
+        }
     }
     server_connection(const server_connection&) = delete;
     server_connection& operator=(const server_connection&) = delete;
     ~server_connection() {
         release_exchange();
         drainable::unlink();
-        server_->stats.connections -= turned_away_ ? 0 : 1;
+        if (how_.peer != 0) {
+            server_->peers.remove(how_.peer);
+        }
+        if (how_.too_many) {
+            --server_->turned_away;
+        } else {
+            server_->connection_ended();
+        }
     }
 
     /// What the loop does next.
@@ -75,7 +77,7 @@ public:
                 return step::read;
             }
             if (state == parse_state::failed) {
-                refuse(ex_->parser.error().answer());
+                refuse(ex_->parser.error().answer(), close_reason::refused);
                 return step::close;
             }
             ex_->in_head = false;
@@ -83,7 +85,7 @@ public:
             if (next != step::read) {
                 return next;
             }
-            if (ex_->out.size() >= flush_threshold) {
+            if (ex_->out.size() >= options().pipeline_octets) {
                 return step::write;
             }
         }
@@ -95,17 +97,29 @@ public:
         return ex_->write.run(stream_.write_all(as_octets(ex_->out.view())), node_);
     }
     [[nodiscard]] bool has_output() const noexcept { return ex_ != nullptr && !ex_->out.empty(); }
-    void output_written() noexcept { ex_->out.clear(); }
+    void output_written(const result<void>& outcome) noexcept {
+        if (!outcome) {
+            log_.ends(outcome.error().is(flux::errc::timed_out) ? close_reason::slow : close_reason::peer_left);
+            stream_.abort();
+        }
+        log_.out(ex_->out.size());
+        ex_->out.clear();
+    }
 
     /// Before receive(): the deadline is that of the head in progress, or of idleness.
     void prepare_to_read() {
+        const time_point t = now();
+        last_request_ = last_request_ || t >= ends_at_;
         if (in_head()) {
             return;
         }
-        release_exchange();
-        node_.limit(deadline_after(now(), requests_ == 0 ? options().head_timeout : options().idle_timeout));
-        if (server_->draining) {
-            node_.stop(stop_reason::shutdown);
+        if (ex_ != nullptr) {
+            release_exchange();
+            log_.tell(connection_event::idle);
+        }
+        node_.limit(deadline_after(t, requests_ == 0 ? options().head_timeout : options().idle_timeout));
+        if (server_->is_draining()) {
+            drain();
         }
     }
     [[nodiscard]] auto receive() { return attempt(stream_.receive()); }
@@ -113,36 +127,61 @@ public:
         if (ex_ == nullptr) {
             ex_ = server_->exchanges.take();
             ++server_->stats.active;
+            log_.tell(connection_event::active);
         }
+        log_.in(octets.size());
         ex_->input.add(std::move(octets));
     }
     /// No further octets come: a head that began deserves an answer, an idle connection none.
-    [[nodiscard]] step give_up(bool timed_out) {
+    void give_up(const result<received>& last) {
+        const bool timed_out = !last && last.error().is(flux::errc::timed_out);
         if (in_head()) {
-            refuse(timed_out ? status::request_timeout : status::bad_request);
+            refuse(timed_out ? status::request_timeout : status::bad_request,
+                   timed_out ? close_reason::slow : close_reason::peer_left);
+        } else if (timed_out) {
+            log_.ends(close_reason::idle);
+        } else {
+            log_.ends(node_.stopped() ? close_reason::shutdown : close_reason::peer_closed);
+        }
+    }
+    void turn_away() {
+        arrived(received());
+        refuse(status::service_unavailable, close_reason::over_limit);
+    }
+
+    /// The request at the front of the input, with all that may suspend.
+    [[nodiscard]] auto exchange_one() {
+        node_.limit(no_deadline); // from here on every step has its own
+        return attempt(run_exchange(exchange_place<Stream>{server_, &stream_, ex_, &node_, &taker_, &tally_}));
+    }
+    [[nodiscard]] step exchange_ended(const result<exchange_outcome>& outcome) {
+        log_.in(std::exchange(tally_.in, 0U));
+        log_.out(std::exchange(tally_.out, 0U));
+        if (!outcome || *outcome == exchange_outcome::aborted) {
+            log_.ends(tally_.reason == close_reason::open ? close_reason::failed : tally_.reason);
+            stream_.abort();
+            return step::close;
+        }
+        if (*outcome == exchange_outcome::keep) {
+            return step::write;
+        }
+        lingers_ = lingers_ || *outcome == exchange_outcome::linger;
+        if (*outcome != exchange_outcome::hand_over) {
+            answered_last();
         }
         return step::close;
     }
-
-    [[nodiscard]] step turn_away() {
-        turned_away_ = true;
-        --server_->stats.connections;
-        arrived(received());
-        refuse(status::service_unavailable);
-        return step::close;
-    }
-
-    /// The request at the front of the input, with all that may suspend. True: the connection goes on.
-    [[nodiscard]] task<bool> exchange_one();
+    /// Whether somebody else gets the stream now.
+    [[nodiscard]] bool is_handed_over() const noexcept { return static_cast<bool>(taker_); }
+    /// The rest of the connection's life after HTTP.
+    [[nodiscard]] task<> run_taker();
     /// Writes what is owed and closes so that it arrives. Has its own limits: the connection's may have passed.
     [[nodiscard]] task<> say_goodbye();
 
-    void abort() noexcept { stream_.abort(); }
     [[nodiscard]] context_node& node() noexcept { return node_; }
 
 private:
-    static constexpr std::size_t flush_threshold = 65'536; // octets of answers that wait for the end of a batch
-    static constexpr std::size_t copy_limit = 16'384;      // a larger body goes out beside the buffer
+    static constexpr std::size_t copy_limit = 16'384; // a larger body goes out beside the buffer
 
     [[nodiscard]] const server_options& options() const noexcept { return server_->options; }
     [[nodiscard]] time_point now() const noexcept { return node_.home().now(); }
@@ -154,19 +193,21 @@ private:
         const request_head head = ex.parser.head(octets);
         ++requests_;
         ++server_->stats.requests;
+        log_.request();
         ex.framing = body_length(head);
         ex.expects = expectation_of(head, ex.framing);
         if (const status refusal = judge(ex); refusal != status::ok) {
-            refuse(refusal);
+            refuse(refusal, close_reason::refused);
             return step::close;
         }
         const connection_options said = connection_of(head);
         ex.terms.asked = head.method;
         ex.terms.version = head.version;
         // what follows CONNECT was meant for a tunnel
-        ex.terms.keep_alive = said.persistent && requests_ < options().max_requests && !server_->draining &&
-                              head.method != method::connect;
+        ex.terms.keep_alive = said.persistent && requests_ < options().max_requests && !last_request_ &&
+                              !server_->is_draining() && head.method != method::connect;
         ex.terms.said_keep_alive = said.keep_alive && head.version == version::http_1_0;
+        ex.terms.upgrade = said.upgrade;
         ex.request.assign(head, this);
         ex.handler = server_->application->resolve(ex.request);
         const bool has_body = ex.framing.kind == body_kind::chunked || ex.framing.length != 0;
@@ -189,7 +230,7 @@ private:
     // A synchronous handler, no body: answered without a coroutine.
     [[nodiscard]] step answer_at_once(exchange& ex) {
         response answer = call_sync(ex);
-        if (answer.is_streamed() || answer.octets().size() > copy_limit) {
+        if (answer.octets().size() > copy_limit || !ex.terms.may_say(answer) || answer.is_special()) {
             ex.ready.emplace(std::move(answer));
             return step::exchange;
         }
@@ -198,7 +239,11 @@ private:
             ex.request.finish({answer.code(), true, 0, answer_sent(ex, answer), nullptr});
         }
         ex.input.consume(ex.parser.consumed());
-        return ex.terms.keep_alive ? step::read : step::close;
+        if (ex.terms.keep_alive) {
+            return step::read;
+        }
+        answered_last();
+        return step::close;
     }
     [[nodiscard]] response call_sync(exchange& ex) {
         try {
@@ -220,22 +265,23 @@ private:
         const bool none = is_bodyless(answer.code()) || ex.terms.asked == method::head;
         return none ? 0 : answer.octets().size();
     }
-    void refuse(status code) {
-        server_->stats.bad_requests += code == status::service_unavailable ? 0 : 1;
+    void answered_last() noexcept {
+        log_.ends(server_->is_draining() ? close_reason::shutdown : close_reason::last_answer);
+    }
+    void refuse(status code, close_reason why) {
+        const bool too_many = why == close_reason::over_limit;
+        server_->stats.bad_requests += too_many ? 0 : 1;
+        log_.ends(why);
         ex_->in_head = false;
         ex_->terms = answer_terms();
         ex_->terms.keep_alive = false;
         lingers_ = true;
         response answer = plain_answer(code);
-        if (code == status::service_unavailable) {
-            answer.header(field::retry_after, "1");
+        if (too_many) {
+            answer.header(field::retry_after, std::to_string(options().retry_after.count()));
         }
         put_answer(answer);
     }
-
-    [[nodiscard]] task<response> run_handler(response_channel<Stream>& channel, request_body<Stream>& body);
-    [[nodiscard]] task<> send_answer(response_channel<Stream>& channel, response& answer);
-    [[nodiscard]] task<> drain_body(request_body<Stream>& body);
 
     void release_exchange() noexcept {
         if (ex_ != nullptr) {
@@ -246,7 +292,7 @@ private:
 
     // drainable
     void drain() noexcept override {
-        if (ex_ == nullptr) {
+        if (ex_ == nullptr && !taker_ && !server_->accepts_still) {
             node_.stop(stop_reason::shutdown);
         }
     }
@@ -257,225 +303,44 @@ private:
         }
         return ex_->remote;
     }
-    // While it exists, a client that goes away stops `node`: at once after a reset, after a grace after FIN.
-    class hangup_watch : private hangup_listener, private timer {
-    public:
-        hangup_watch(server_connection& c, context_node& node) noexcept
-            : hangup_listener(&on_hangup), timer(&on_grace_over), connection_(&c), node_(&node) {
-            c.stream_.watch_hangup(this);
-        }
-        hangup_watch(const hangup_watch&) = delete;
-        hangup_watch& operator=(const hangup_watch&) = delete;
-        ~hangup_watch() {
-            connection_->stream_.watch_hangup(nullptr);
-            node_->home().disarm(*this);
-        }
-
-    private:
-        static void on_hangup(hangup_listener& listener, bool reset) noexcept {
-            auto& self = static_cast<hangup_watch&>(listener);
-            if (reset) {
-                self.node_->stop(stop_reason::disconnected);
-            } else {
-                self.node_->home().arm(self, deadline_after(self.connection_->now(), self.connection_->options().end_grace));
-            }
-        }
-        static void on_grace_over(timer& t) noexcept { static_cast<hangup_watch&>(t).node_->stop(stop_reason::disconnected); }
-
-        server_connection* connection_;
-        context_node* node_;
-    };
+    [[nodiscard]] bool draining() const noexcept override { return server_->is_draining(); }
 
     server_core* server_;
     Stream stream_;
     context_node node_;
     exchange* ex_ = nullptr; // null while idle
+    stream_taker taker_;     // who gets the stream after HTTP
+    connection_start how_;
+    time_point ends_at_;     // from then on an answer is the last one
+    exchange_tally tally_;
     std::uint32_t requests_ = 0;
+    bool last_request_ = false;
     bool lingers_ = false;
-    bool turned_away_ = false;
+    [[no_unique_address]] connection_log<Observer> log_;
 };
 
-// Tells those who watch a request how its exchange ended, also if an exception takes it away.
-template <buffered_stream Stream>
-class exchange_report {
-public:
-    exchange_report(request& req, const response_channel<Stream>& channel, const request_body<Stream>& body) noexcept
-        : request_(&req), channel_(&channel), body_(&body) {}
-    exchange_report(const exchange_report&) = delete;
-    exchange_report& operator=(const exchange_report&) = delete;
-    ~exchange_report() { tell({channel_->code(), false, body_->taken(), channel_->octets(), nullptr}); }
-
-    void ended(const error* why) noexcept {
-        tell({channel_->code(), why == nullptr, body_->taken(), channel_->octets(), why});
+template <buffered_stream Stream, class Observer>
+task<> server_connection<Stream, Observer>::run_taker() {
+    raw_connection_over<Stream> raw(stream_, ex_->input.view());
+    release_exchange();
+    log_.tell(connection_event::upgraded);
+    raw_stream handle(raw);
+    const auto ended = co_await attempt(taker_(handle));
+    log_.ends(close_reason::taker_ended);
+    if (!ended) {
+        stream_.abort();
     }
-
-private:
-    void tell(const exchange_end& end) noexcept {
-        if (request_->is_observed()) {
-            request_->finish(end);
-        }
-    }
-    request* request_;
-    const response_channel<Stream>* channel_;
-    const request_body<Stream>* body_;
-};
-
-template <buffered_stream Stream>
-task<bool> server_connection<Stream>::exchange_one() {
-    exchange& ex = *ex_;
-    node_.limit(no_deadline); // from here on every step has its own
-    ex.pin_head();
-    ex.terms.date = server_->date.get(now());
-    request_body<Stream> body(stream_, ex, options(), node_.home());
-    if (!body.ended()) {
-        ex.request.set_body(body);
-    }
-    response_channel<Stream> channel(stream_, ex, options().write_timeout);
-    exchange_report<Stream> report(ex.request, channel, body);
-    if (!ex.out.empty()) { // answers to earlier requests do not wait for this one
-        const auto sent = co_await attempt(channel.flush());
-        if (!sent) {
-            co_return fail(sent.error());
-        }
-    }
-    std::optional<response> answer = std::exchange(ex.ready, std::nullopt);
-    std::optional<error> failed;
-    if (!answer) {
-        auto handled = co_await attempt(run_handler(channel, body));
-        if (handled) {
-            answer.emplace(*std::move(handled));
-        } else {
-            failed.emplace(std::move(handled).error());
-        }
-    }
-    if (server_->draining) { // it may have begun while the handler ran
-        channel.close_after();
-    }
-    if (answer && !channel.put(*answer)) {
-        const auto sent = co_await attempt(send_answer(channel, *answer));
-        if (!sent) {
-            failed.emplace(sent.error());
-        }
-    }
-    body.release_piece();
-    if (!failed) {
-        if (const auto whole = channel.finish(); !whole) {
-            failed.emplace(whole.error());
-        }
-    }
-    report.ended(failed ? &*failed : nullptr);
-    if (failed) {
-        stream_.abort(); // the client must not take what it got for a whole message
-        co_return false;
-    }
-    bool keep = channel.keep_alive() && !body.failed() && !node_.stopped();
-    if (keep && !body.ended()) {
-        keep = !body.awaits_continue();
-        if (keep) {
-            const auto flushed = co_await attempt(channel.flush());
-            const auto drained = co_await attempt(drain_body(body));
-            keep = flushed && drained && body.ended();
-        }
-    }
-    lingers_ = lingers_ || !body.ended() || body.failed();
-    co_return keep;
 }
 
-template <buffered_stream Stream>
-task<response> server_connection<Stream>::run_handler(response_channel<Stream>& channel, request_body<Stream>& body) {
-    exchange& ex = *ex_;
-    const bool streams = ex.handler->kind() == handler_kind::streaming;
-    auto limit = co_await within(streams ? duration::max() : duration(options().handler_timeout));
-    auto ctx = co_await this_context();
-    const hangup_watch watch(*this, ctx.node());
-    std::optional<error> failed;
-    std::optional<response> answer;
-    bool threw = false;
-    try {
-        switch (ex.handler->kind()) {
-        case handler_kind::sync: answer.emplace(ex.handler->call_sync(ex.request)); break;
-        case handler_kind::async: {
-            auto r = co_await attempt(ex.handler->call_async(ex.request));
-            if (r) {
-                answer.emplace(*std::move(r));
-            } else {
-                failed.emplace(std::move(r).error());
-            }
-            break;
-        }
-        case handler_kind::streaming: {
-            responder out(channel);
-            auto r = co_await attempt(ex.handler->call_streaming(ex.request, out));
-            if (r) {
-                r = out.begin();
-            }
-            if (!r) {
-                failed.emplace(std::move(r).error());
-            } else {
-                answer.emplace();
-            }
-            break;
-        }
-        }
-    } catch (const error& e) {
-        failed.emplace(e);
-    } catch (...) {
-        threw = true;
-    }
-    if (answer) {
-        co_return std::move(*answer);
-    }
-    // Nothing can be said any more: the head is out, or nobody listens.
-    if (channel.begun() || ctx.reason() == stop_reason::disconnected) {
-        co_return fail(failed ? *failed : error(flux::errc::disconnected));
-    }
-    if (threw) {
-        co_return plain_answer(status::internal_server_error);
-    }
-    co_return answer_of_error(*failed, body.failure(), ctx.reason());
-}
-
-// An answer that has to wait for the client: large, or produced while it is sent.
-template <buffered_stream Stream>
-task<> server_connection<Stream>::send_answer(response_channel<Stream>& channel, response& answer) {
-    if (const auto begun = channel.begin(answer.code(), answer.fields(), answer.length()); !begun) {
-        co_await fail(begun.error());
-    }
-    if (ex_->terms.asked == method::head) {
-        channel.skip_body();
-        co_return;
-    }
-    if (!answer.is_streamed()) {
-        co_await channel.write(answer.octets());
-        co_return;
-    }
-    auto ctx = co_await this_context();
-    const hangup_watch watch(*this, ctx.node());
-    body_writer writer(channel);
-    co_await answer.producer()(writer);
-}
-
-template <buffered_stream Stream>
-task<> server_connection<Stream>::drain_body(request_body<Stream>& body) {
-    const std::uint64_t limit = body.taken() + options().drain_octets;
-    while (!body.ended() && body.taken() <= limit) {
-        const auto piece = co_await attempt(body.next());
-        if (!piece) {
-            co_await fail(piece.error());
-        }
-    }
-    body.release_piece();
-}
-
-template <buffered_stream Stream>
-task<> server_connection<Stream>::say_goodbye() {
+template <buffered_stream Stream, class Observer>
+task<> server_connection<Stream, Observer>::say_goodbye() {
     context_node own(node_, context_node::link::shielded);
     const auto inside = co_await flux::detail::enter_request(own);
     if (has_output()) {
         const auto sent = co_await attempt(
             with_timeout(options().write_timeout, stream_.write_all(as_octets(ex_->out.view()))));
+        output_written(sent);
         if (!sent) {
-            stream_.abort();
             co_return;
         }
     }
@@ -499,26 +364,30 @@ task<> server_connection<Stream>::say_goodbye() {
 }
 
 /// Serves one connection to its end; one that is too many is turned away with a 503.
-template <buffered_stream Stream>
-flux::detail::child serve_connection(server_core& server, Stream stream, bool too_many = false) {
-    using connection = server_connection<Stream>;
+template <buffered_stream Stream, class Observer = no_connection_observer>
+flux::detail::child serve_connection(server_core& server, Stream stream, connection_start how = {},
+                                     Observer* observer = nullptr) {
+    using connection = server_connection<Stream, Observer>;
     using step = typename connection::step;
     auto ctx = co_await this_context();
-    connection c(server, std::move(stream), ctx.node());
+    connection c(server, std::move(stream), ctx.node(), how, observer);
     const auto inside = co_await flux::detail::enter_request(c.node());
-    step next = too_many ? c.turn_away() : step::read;
+    step next = step::read;
+    if (how.too_many) {
+        c.turn_away();
+        next = step::close;
+    }
     while (next != step::close) {
         next = c.advance();
         if (next == step::exchange) {
-            const auto goes_on = co_await attempt(c.exchange_one());
-            next = goes_on && *goes_on ? step::write : step::close;
+            const auto outcome = co_await c.exchange_one();
+            next = c.exchange_ended(outcome);
         } else if (c.has_output() && next != step::close) {
             const auto written = co_await c.write_out();
+            c.output_written(written);
             if (!written) {
-                c.abort();
                 co_return result<void>();
             }
-            c.output_written();
         }
         if (next == step::read) {
             c.prepare_to_read();
@@ -526,9 +395,13 @@ flux::detail::child serve_connection(server_core& server, Stream stream, bool to
             if (octets && !octets->empty()) {
                 c.arrived(*std::move(octets));
             } else {
-                next = c.give_up(!octets && octets.error().is(flux::errc::timed_out));
+                c.give_up(octets);
+                next = step::close;
             }
         }
+    }
+    if (c.is_handed_over()) {
+        co_return co_await attempt(c.run_taker());
     }
     co_return co_await attempt(c.say_goodbye());
 }

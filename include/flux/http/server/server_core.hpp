@@ -8,7 +8,9 @@
 #include <flux/core/intrusive_list.hpp>
 #include <flux/coro/context.hpp>
 #include <flux/http/server/date_cache.hpp>
+#include <flux/http/server/drain_signal.hpp>
 #include <flux/http/server/exchange.hpp>
+#include <flux/http/server/peer_table.hpp>
 #include <flux/http/server/router.hpp>
 #include <flux/http/server/server_options.hpp>
 
@@ -20,7 +22,7 @@ namespace flux::inline FLUX_ABI::http {
 /// Counters of one server, since it was made. Read on its reactor's thread.
 struct server_stats {
     std::uint64_t accepted = 0;     ///< connections
-    std::uint64_t refused = 0;      ///< connections answered 503 because of max_connections
+    std::uint64_t refused = 0;      ///< connections turned away because of max_connections or max_connections_per_peer
     std::uint64_t requests = 0;     ///< whole heads
     std::uint64_t bad_requests = 0; ///< refused by the parser or the framing rules
     std::uint64_t accept_errors = 0;
@@ -47,9 +49,17 @@ public:
     server_core(const server_core&) = delete;
     server_core& operator=(const server_core&) = delete;
 
+    /// From now on every answer is its connection's last one.
+    void announce_drain() noexcept { draining.set(); }
     void drain() noexcept {
-        draining = true;
+        announce_drain();
         connections.for_each([](drainable& c) { c.drain(); });
+    }
+    [[nodiscard]] bool is_draining() const noexcept { return draining.is_set(); }
+    /// A connection is gone: there is room for another one.
+    void connection_ended() noexcept {
+        --stats.connections;
+        room.set();
     }
 
     const server_options options;
@@ -58,7 +68,11 @@ public:
     date_cache date;
     server_stats stats;
     intrusive_list<drainable> connections;
-    bool draining = false;
+    drain_signal draining;
+    bool accepts_still = false; ///< the drain has been announced, but new connections are welcome
+    peer_table peers;          ///< used only where max_connections_per_peer is set
+    async_event room;          ///< set when a connection ends; reset by who waits
+    std::size_t turned_away = 0; ///< connections that are being answered 503 now
 };
 
 } // namespace detail

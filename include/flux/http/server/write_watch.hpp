@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+// flux/http/server/write_watch.hpp - how long a peer may refuse to read while an answer is written to it.
+//
+// Looks twice per write_timeout what the peer has acknowledged; as long as that is enough, the write goes on. So a
+// slow reader of a large body gets it whole, and one that stopped is noticed wherever in the body it is. A write that
+// ends soon costs a timer, and no look.
+#pragma once
+
+#include <flux/coro/context.hpp>
+#include <flux/http/server/server_options.hpp>
+#include <flux/net/stream.hpp>
+
+#include <cstdint>
+#include <utility>
+
+namespace flux::inline FLUX_ABI::http::detail {
+
+using flux::detail::context_node;
+
+/// Around one write, which runs under node().
+template <class Stream>
+class write_watch : private timer {
+public:
+    /// Whether the stream can say how many octets of what was written its peer has acknowledged.
+    static constexpr bool tells_progress = requires(const Stream& s) { s.octets_acknowledged(); };
+
+    write_watch(const Stream& stream, context_node& parent, const server_options& options)
+        : timer(&on_look), stream_(&stream), options_(&options), node_(parent) {
+        arm();
+    }
+    write_watch(const write_watch&) = delete;
+    write_watch& operator=(const write_watch&) = delete;
+    ~write_watch() { node_.home().disarm(*this); }
+
+    [[nodiscard]] context_node& node() noexcept { return node_; }
+
+private:
+    [[nodiscard]] std::uint64_t progress() const noexcept {
+        if constexpr (tells_progress) {
+            return stream_->octets_acknowledged();
+        } else {
+            return 0;
+        }
+    }
+    [[nodiscard]] milliseconds period() const noexcept {
+        return tells_progress ? options_->write_timeout / 2 : options_->write_timeout;
+    }
+    void arm() { node_.home().arm(*this, deadline_after(node_.home().now(), period())); }
+    static void on_look(timer& t) noexcept {
+        auto& self = static_cast<write_watch&>(t);
+        const bool first = !std::exchange(self.looked_, true);
+        const std::uint64_t before = std::exchange(self.acknowledged_, self.progress());
+        const std::uint64_t enough =
+            self.options_->write_min_rate * static_cast<std::uint64_t>(self.period().count()) / 1000;
+        const bool goes_on = self.acknowledged_ > before && self.acknowledged_ - before >= enough;
+        if (tells_progress && (first || goes_on)) {
+            self.arm();
+        } else {
+            self.node_.stop(stop_reason::timed_out);
+        }
+    }
+
+    const Stream* stream_;
+    const server_options* options_;
+    context_node node_;
+    std::uint64_t acknowledged_ = 0; // at the last look
+    bool looked_ = false;
+};
+
+} // namespace flux::inline FLUX_ABI::http::detail
