@@ -23,6 +23,7 @@ same() { # WHAT EXPECTED ACTUAL
 }
 # start_server PROGRAM ARGS...: sets pid, address and port from what the server says about where it listens.
 start_server() {
+    : >"$work/err"
     "$@" >"$work/out" 2>"$work/err" &
     pid=$!
     pids+=("$pid")
