@@ -9,10 +9,12 @@
 #include <flux/net/resolve_errc.hpp>
 #include <flux/net/resolver.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
 #include <string>
+#include <type_traits>
 
 #include <netdb.h>
 
@@ -153,7 +155,7 @@ class system_resolver {
 public:
     // A template so that only programs that use it compile the coroutine (docs/decisions/0007).
     template <class Text = std::string>
-    [[nodiscard]] task<> lookup(const Text& host, address_feed& to) {
+    [[nodiscard]] task<> lookup(const std::type_identity_t<Text>& host, address_feed& to) {
         return detail::system_lookup_impl<Text>(host, to);
     }
 };
