@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: MIT
+// The client over the kernel's sockets: what a warm request costs, and a stop in every phase on both drivers.
+#include <flux/http/client/client.hpp>
+
+#include "support/counting_new.hpp"
+#include "support/driver_matrix.hpp"
+
+#include <flux/coro/event.hpp>
+#include <flux/coro/sleep.hpp>
+#include <flux/http/server/server.hpp>
+#include <flux/net/listener.hpp>
+#include <flux/net/read.hpp>
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
+
+#include <sys/socket.h>
+
+using namespace flux;
+using namespace std::chrono_literals;
+
+namespace {
+
+// ---- what it costs ----
+
+struct cost {
+    std::uint64_t allocations = 0;
+    std::uint64_t frames = 0;
+    std::uint64_t requests = 0;
+    bool ok = true;
+};
+
+task<> ask(http::client* api, const std::string* url, int times, cost* out) {
+    for (int i = 0; i < times; ++i) {
+        auto r = co_await attempt(api->get(*url));
+        out->ok = out->ok && r && r->code() == http::status::ok;
+        if (r) {
+            const auto piece = co_await attempt(r->body().next());
+            out->ok = out->ok && piece && *piece == "Hello, World!";
+        }
+        ++out->requests;
+    }
+}
+
+// The server's side is no part of what is counted: it allocates nothing and has no frames for such a request.
+task<> measure(cost* out, int callers) {
+    auto ctx = co_await this_context();
+    reactor& home = reactor::of(ctx.home());
+    http::router app;
+    app.get("/hello/{name}", [] { return "Hello, World!"; });
+    auto listener = tcp_listener::listen(home, endpoint::loopback(0)).value();
+    const std::string url = "http://127.0.0.1:" + std::to_string(listener.local_endpoint().value().port()) + "/hello/you?x=1";
+    http::basic_server<tcp_listener> server(app);
+    task_scope serving(ctx, scope_policy::collect);
+    serving.spawn(server.serve(std::move(listener)));
+    {
+        http::client api;
+        for (int round = 0; round < 2; ++round) {
+            const bool counted = round == 1;
+            task_scope scope(ctx);
+            std::vector<cost> each(static_cast<std::size_t>(callers));
+            for (cost& c : each) {
+                scope.spawn(ask, &api, &url, 100, &c);
+            }
+            const std::uint64_t frames = coroutine_frame_stats().allocated;
+            const test_support::allocation_count count;
+            const auto joined = co_await attempt(scope.join());
+            out->ok = out->ok && joined;
+            if (counted) {
+                out->allocations = count.allocations();
+                out->frames = coroutine_frame_stats().allocated - frames;
+            }
+            for (const cost& c : each) {
+                out->ok = out->ok && c.ok;
+                out->requests += counted ? c.requests : 0;
+            }
+        }
+        CHECK(api.stats().dials == static_cast<std::uint64_t>(callers));
+        CHECK(api.stats().idle == static_cast<std::uint32_t>(callers));
+    }
+    serving.stop();
+    const auto ended = co_await attempt(serving.join());
+    ignore_result(ended, "it was stopped");
+}
+
+// ---- stops ----
+
+enum class phase { connect, wait, write, expect, head, body, redirect };
+constexpr phase all_phases[] = {phase::connect, phase::wait, phase::write, phase::expect, phase::head, phase::body, phase::redirect};
+
+struct stage {
+    async_event reached; // the phase is on
+    async_event over;    // peers may go
+};
+
+// Goes as far as the phase demands, and then does nothing until the end.
+task<> hold(tcp_stream stream, phase where, stage* s) {
+    std::string head;
+    const auto got = co_await attempt(read_until(stream, head, "\r\n\r\n"));
+    if (!got) {
+        co_return;
+    }
+    if (where == phase::body) {
+        const auto sent = co_await attempt(stream.write_all(as_octets("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")));
+        ignore_result(sent, "the client may have gone");
+    }
+    if (where == phase::redirect && head.find("GET /second") == std::string::npos) {
+        const auto sent = co_await attempt(
+            stream.write_all(as_octets("HTTP/1.1 302 Found\r\nLocation: /second\r\nContent-Length: 0\r\n\r\n")));
+        ignore_result(sent, "the client may have gone");
+        head.clear();
+        const auto again = co_await attempt(read_until(stream, head, "\r\n\r\n"));
+        ignore_result(again, "the client may have gone");
+    }
+    s->reached.set();
+    const auto waited = co_await attempt(s->over.wait());
+    ignore_result(waited, "a stop ends it, too");
+}
+
+task<> accept_all(tcp_listener* listener, phase where, stage* s) {
+    auto ctx = co_await this_context();
+    task_scope peers(ctx, scope_policy::collect);
+    for (;;) {
+        auto stream = co_await attempt(listener->accept());
+        if (!stream) {
+            break;
+        }
+        peers.spawn(hold, *std::move(stream), where, s);
+    }
+    const auto joined = co_await attempt(peers.join());
+    ignore_result(joined, "they were stopped");
+}
+
+task<> one_request(http::client* api, std::string url, phase where, result<std::string>* out) {
+    auto request = api->get(url);
+    if (where == phase::write || where == phase::expect) {
+        request = api->put(url).body(std::string(std::size_t{64} << 20, 'x'));
+        if (where == phase::expect) {
+            request.expect_continue();
+        }
+    }
+    *out = co_await attempt(std::move(request).text());
+}
+
+task<> stop_in(phase where, stop_reason why) {
+    auto ctx = co_await this_context();
+    reactor& home = reactor::of(ctx.home());
+    stage s;
+    listen_options how;
+    how.backlog = where == phase::connect ? 0 : 16;
+    auto listener = tcp_listener::listen(home, endpoint::loopback(0), how).value();
+    const endpoint there = listener.local_endpoint().value();
+    const std::string url = "http://" + there.to_string() + "/";
+    task_scope peers(ctx, scope_policy::collect);
+    std::vector<unique_fd> crowd;
+    if (where == phase::connect) {
+        // Nobody accepts: once the backlog is full, the kernel does not answer.
+        for (int i = 0; i < 4; ++i) {
+            unique_fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+            ::sockaddr_storage address{};
+            const ::socklen_t size = there.to_sockaddr(address);
+            std::ignore = ::connect(fd.get(), reinterpret_cast<const ::sockaddr*>(&address), size);
+            crowd.push_back(std::move(fd));
+        }
+    } else {
+        peers.spawn(accept_all, &listener, where, &s);
+    }
+    {
+        http::client_options options;
+        options.continue_timeout = 1h;
+        options.pool.max_per_origin = where == phase::wait ? 1 : 8;
+        http::client api(options);
+        result<std::string> outcome = fail(errc::overlap);
+        result<std::string> other = fail(errc::overlap);
+        task_scope first(ctx, scope_policy::collect);
+        task_scope scope(ctx, scope_policy::collect);
+        if (where == phase::wait) {
+            first.spawn(one_request, &api, url, phase::head, &other);
+            co_await s.reached.wait();
+        }
+        if (why == stop_reason::timed_out) {
+            scope.spawn(with_timeout(60ms, one_request(&api, url, where, &outcome)));
+        } else {
+            scope.spawn(one_request, &api, url, where, &outcome);
+            if (where != phase::connect) {
+                co_await s.reached.wait();
+            }
+            co_await sleep_for(20ms);
+            scope.stop(why);
+        }
+        auto joined = co_await attempt(scope.join());
+        ignore_result(joined, "it was stopped");
+        first.stop();
+        joined = co_await attempt(first.join());
+        ignore_result(joined, "it was stopped");
+        REQUIRE_FALSE(outcome);
+        const error_kind wanted = why == stop_reason::timed_out ? error_kind::timeout : error_kind::cancelled;
+        CHECK(outcome.error().kind() == wanted);
+        CHECK(outcome.error().is(to_errc(why)));
+        CHECK(outcome.error().message().find("http://127.0.0.1") != std::string::npos);
+        co_await sleep_for(5ms); // a dial that was given up ends in the next turns
+        const auto stats = api.stats();
+        CHECK(stats.active == 0);
+        CHECK(stats.waiting == 0);
+        CHECK(stats.dialling == 0);
+        CHECK(stats.idle == 0);
+    }
+    s.over.set();
+    peers.stop();
+    auto joined = co_await attempt(peers.join());
+    ignore_result(joined, "they were stopped");
+}
+
+} // namespace
+
+TEST_SUITE("http/client/client_sockets") {
+
+TEST_CASE("a warm GET allocates nothing and takes at most 3 frames, its body included") {
+    for (const int callers : {1, 16}) {
+        test_support::on_each_driver([callers](const reactor_options& options) {
+            reactor r(options);
+            cost c;
+            r.run(measure(&c, callers));
+            CHECK(c.ok);
+            CHECK(c.requests == static_cast<std::uint64_t>(callers) * 100);
+            CHECK(c.frames <= c.requests * 3);
+            if (test_support::allocations_are_counted()) {
+                CHECK(c.allocations == 0);
+            }
+        });
+    }
+}
+
+TEST_CASE("a stop in any phase, for any reason, leaves no descriptor and no task behind") {
+    for (const phase where : all_phases) {
+        for (const stop_reason why : {stop_reason::canceled, stop_reason::timed_out, stop_reason::shutdown}) {
+            CAPTURE(static_cast<int>(where));
+            CAPTURE(static_cast<int>(why));
+            test_support::on_each_driver([where, why](const reactor_options& options) {
+                reactor r(options);
+                r.run(stop_in(where, why));
+            });
+        }
+    }
+}
+
+TEST_CASE("a client may outlive the loop, a response the client, and one client may be used by one loop after another") {
+    test_support::on_each_driver([](const reactor_options& options) {
+        http::client api;
+        for (int i = 0; i < 2; ++i) {
+            reactor r(options);
+            const auto scenario = [](http::client* c) -> task<> {
+                auto ctx = co_await this_context();
+                http::router app;
+                app.get("/", [] { return "Hello, World!"; });
+                auto listener = tcp_listener::listen(reactor::of(ctx.home()), endpoint::loopback(0)).value();
+                const std::string url = "http://" + listener.local_endpoint().value().to_string();
+                http::basic_server<tcp_listener> server(app);
+                task_scope serving(ctx, scope_policy::collect);
+                serving.spawn(server.serve(std::move(listener)));
+                auto text = co_await c->get(url).text();
+                CHECK(text == "Hello, World!");
+                std::optional<http::client_response> kept;
+                {
+                    http::client own;
+                    auto r1 = co_await own.get(url);
+                    kept.emplace(std::move(r1));
+                }
+                auto late = co_await kept->text();
+                CHECK(late == "Hello, World!");
+                kept.reset();
+                serving.stop();
+                const auto ended = co_await attempt(serving.join());
+                ignore_result(ended, "it was stopped");
+            };
+            r.run(scenario(&api));
+        }
+    });
+}
+
+} // TEST_SUITE
