@@ -98,6 +98,7 @@
 #include <flux/http/message/version.hpp>
 #include <flux/http/message/head.hpp>
 #include <flux/http/message/host.hpp>
+#include <flux/http/message/media_type.hpp>
 #include <flux/http/message/range.hpp>
 #include <flux/http/message/request.hpp>
 #include <flux/http/message/response.hpp>
@@ -137,6 +138,10 @@
 #include <flux/http/server/router.hpp>
 #include <flux/http/server/server_core.hpp>
 #include <flux/http/server/exchange_run.hpp>
+#include <flux/http/server/file_listing.hpp>
+#include <flux/http/server/file_root.hpp>
+#include <flux/http/server/send_file.hpp>
+#include <flux/http/server/file_server.hpp>
 #include <flux/http/server/layers/request_id.hpp>
 #include <flux/http/server/layers/access_log.hpp>
 #include <flux/http/server/layers/basic_auth.hpp>
@@ -149,7 +154,6 @@
 #include <flux/http/server/layers/timeout.hpp>
 #include <flux/http/server/multipart.hpp>
 #include <flux/http/server/read_body.hpp>
-#include <flux/http/server/send_file.hpp>
 #include <flux/http/server/server_connection.hpp>
 #include <flux/http/server/server.hpp>
 #include <flux/http/server/serve.hpp>

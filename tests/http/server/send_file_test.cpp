@@ -2,8 +2,7 @@
 #include <flux/http/server/send_file.hpp> // also proves the header is self-contained
 
 #include <flux/http/server/router.hpp>
-#include <flux/net/connect.hpp>
-#include <flux/net/listener.hpp>
+#include <http/server/over_tcp.hpp>
 #include <http/server/serve_octets.hpp>
 #include <support/driver_matrix.hpp>
 
@@ -15,6 +14,8 @@
 
 using namespace flux;
 using namespace std::chrono_literals;
+using flux_test::body_of;
+using flux_test::over_tcp;
 using test_support::on_each_driver;
 using test_support::run;
 
@@ -34,43 +35,6 @@ unique_fd file_of(std::string_view text) {
     unique_fd fd(::memfd_create("flux-test", MFD_CLOEXEC));
     REQUIRE(::write(fd.get(), text.data(), text.size()) == static_cast<::ssize_t>(text.size()));
     return fd;
-}
-
-// Serves one connection over TCP and gives everything that the server sent; "RESET" if it did not end well.
-template <class Script>
-task<std::string> over_tcp(const http::router* app, std::string request, Script script) {
-    auto ctx = co_await this_context();
-    auto listener = tcp_listener::listen(reactor::of(ctx.home()), endpoint::loopback(0)).value();
-    const auto where = listener.local_endpoint().value();
-    const http::server_options options;
-    http::detail::server_core core(*app, options);
-    auto client = co_await tcp_connect(where);
-    auto accepted = co_await listener.accept();
-    task_scope scope(ctx, scope_policy::collect);
-    scope.spawn_frame(http::detail::serve_connection(core, std::move(accepted)));
-    co_await client.write_all(as_octets(request));
-    std::string all;
-    for (;;) {
-        const auto piece = co_await attempt(client.receive());
-        if (!piece) {
-            all += "RESET";
-            break;
-        }
-        if (piece->empty()) {
-            break;
-        }
-        all += as_text(piece->octets());
-        script(all);
-    }
-    client.close();
-    co_await scope.join();
-    listener.close();
-    co_return all;
-}
-
-std::string body_of(const std::string& message) {
-    const std::size_t at = message.find("\r\n\r\n");
-    return at == std::string::npos ? "" : message.substr(at + 4);
 }
 
 struct sender {

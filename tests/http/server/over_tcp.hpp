@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// tests/http/server/over_tcp.hpp - octets in, octets out, over one TCP connection to a server of its own.
+#pragma once
+
+#include <flux/http/server/router.hpp>
+#include <flux/http/server/server_connection.hpp>
+#include <flux/net/connect.hpp>
+#include <flux/net/listener.hpp>
+
+#include <string>
+#include <utility>
+
+namespace flux_test {
+
+// Serves one connection over TCP and gives everything that the server sent; "RESET" if it did not end well.
+template <class Script>
+flux::task<std::string> over_tcp(const flux::http::router* app, std::string request, Script script) {
+    using namespace flux;
+    auto ctx = co_await this_context();
+    auto listener = tcp_listener::listen(reactor::of(ctx.home()), endpoint::loopback(0)).value();
+    const auto where = listener.local_endpoint().value();
+    const http::server_options options;
+    http::detail::server_core core(*app, options);
+    auto client = co_await tcp_connect(where);
+    auto accepted = co_await listener.accept();
+    task_scope scope(ctx, scope_policy::collect);
+    scope.spawn_frame(http::detail::serve_connection(core, std::move(accepted)));
+    co_await client.write_all(as_octets(request));
+    std::string all;
+    for (;;) {
+        const auto piece = co_await attempt(client.receive());
+        if (!piece) {
+            all += "RESET";
+            break;
+        }
+        if (piece->empty()) {
+            break;
+        }
+        all += as_text(piece->octets());
+        script(all);
+    }
+    client.close();
+    co_await scope.join();
+    listener.close();
+    co_return all;
+}
+
+inline std::string body_of(const std::string& message) {
+    const std::size_t at = message.find("\r\n\r\n");
+    return at == std::string::npos ? "" : message.substr(at + 4);
+}
+
+} // namespace flux_test
