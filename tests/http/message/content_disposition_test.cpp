@@ -81,6 +81,9 @@ TEST_SUITE("http/message/content_disposition") {
         }());
         CHECK(odd.size() == 199); // 4 and 65 characters of three octets
         CHECK(safe_filename(std::string(300, 'x')) == std::string(200, 'x'));
+        CHECK(safe_filename("a" + std::string(300, '.') + "b") == "a.b");
+        CHECK(safe_filename("a" + std::string(300, ' ') + std::string(20, 'b')) == "a");
+        CHECK(safe_filename(std::string(300, '\x80')).size() == 197); // no text at all, but no longer than allowed
         CHECK(safe_filename(std::string(100, 'x') + "." + std::string(200, 'y')).size() == 200);
     }
 

@@ -118,9 +118,10 @@ private:
         const std::size_t dot = out.rfind('.');
         const std::string extension = dot != std::string::npos && out.size() - dot <= 16 ? out.substr(dot) : std::string();
         std::size_t keep = max_octets - extension.size();
-        while (keep > 0 && (static_cast<unsigned char>(out[keep]) & 0xc0) == 0x80) {
-            --keep;
+        for (int i = 0; i < 3 && (static_cast<unsigned char>(out[keep]) & 0xc0) == 0x80; ++i) {
+            --keep; // a UTF-8 sequence has at most three such octets
         }
+        keep = out.find_last_not_of(". ", keep - 1) + 1; // the first octet is neither
         out = out.substr(0, keep) + extension;
     }
     return out;
