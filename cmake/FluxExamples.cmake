@@ -3,6 +3,11 @@
 file(GLOB _examples CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/examples/*.cpp")
 foreach(_source IN LISTS _examples)
   get_filename_component(_name "${_source}" NAME_WE)
+  file(STRINGS "${_source}" _tls REGEX "^#[ ]*include <flux/tls" LIMIT_COUNT 1)
+  if(_tls AND NOT TARGET flux::tls)
+    message(STATUS "flux: examples/${_name} needs TLS, which this configuration leaves out")
+    continue()
+  endif()
   flux_program(example_${_name} SOURCES "${_source}" NAME "${_name}" DIRECTORY "${PROJECT_BINARY_DIR}/examples")
   # tests/peer/descriptors_test.sh does that to them.
   set_target_properties(example_${_name} PROPERTIES FLUX_RUNS_OUT_OF_DESCRIPTORS ON)

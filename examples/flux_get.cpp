@@ -10,7 +10,9 @@
 // `ok` is true for any complete answer. The class is network, tls, timeout, cancelled, protocol, http or usage.
 // --timeout bounds everything together, --retries repeats idempotent methods after class network. Exit status 0 only
 // if ok.
+// https is always verified: the chain by the authorities of --cacert, or the system's, and the host by its names.
 #include <flux.hpp>
+#include <flux/tls.hpp>
 
 #include <cerrno>
 #include <chrono>
@@ -23,6 +25,7 @@
 #include <vector>
 
 namespace http = flux::http;
+namespace tls = flux::tls;
 
 namespace {
 
@@ -36,6 +39,9 @@ struct arguments {
     std::uint32_t max_redirects = 10;
     std::uint32_t retries = 0;
     bool json = false;
+    std::string authorities; // files
+    std::string certificate;
+    std::string key;
     std::string wrong; // what cannot be understood or done
 };
 
@@ -105,7 +111,10 @@ arguments parse(int argc, char** argv) {
                 complain("--retries wants a number");
             }
         } else if (name == "--cacert" || name == "--cert" || name == "--key") {
-            complain(std::string(name) + ": this build has no TLS");
+            (name == "--cacert" ? a.authorities : name == "--cert" ? a.certificate : a.key) = value;
+            if (*value == '\0') {
+                complain(std::string(name) + " is empty");
+            }
         } else if (name == "--proxy") {
             complain("--proxy: this build has no proxies");
         } else {
@@ -114,6 +123,9 @@ arguments parse(int argc, char** argv) {
     }
     if (a.url.empty()) {
         complain("--url is missing");
+    }
+    if (a.certificate.empty() != a.key.empty()) {
+        complain("--cert and --key belong together");
     }
     return a;
 }
@@ -181,7 +193,7 @@ flux::task<> read_response(http::client_response* response, outcome* out, bool p
 }
 
 // One try, redirects included. True: it may be repeated.
-flux::task<bool> try_once(http::client* api, const arguments* a, const std::string* data, outcome* out) {
+flux::task<bool> try_once(tls::client* api, const arguments* a, const std::string* data, outcome* out) {
     auto request = api->request(std::string_view(a->method), a->url);
     request.max_redirects(a->max_redirects).timeout(flux::milliseconds(0));
     if (a->has_data) {
@@ -214,10 +226,30 @@ flux::task<bool> try_once(http::client* api, const arguments* a, const std::stri
     co_return false;
 }
 
+// What https is verified by. Files that cannot be used are errors whatever the URL is, before anything is sent.
+flux::result<tls::client_context_ptr> secure_by(const arguments& a) {
+    if (a.authorities.empty() && a.certificate.empty()) {
+        return tls::default_client_context();
+    }
+    tls::client_settings settings;
+    if (!a.authorities.empty()) {
+        settings.authorities = tls::trust::file(a.authorities);
+    }
+    if (!a.certificate.empty()) {
+        settings.own = tls::identity::files(a.certificate, a.key);
+    }
+    return tls::client_context::make(settings);
+}
+
 flux::task<> exchange(const arguments* a, const std::string* data, outcome* out) {
+    const auto context = secure_by(*a);
+    if (!context && (!a->authorities.empty() || !a->certificate.empty() || a->url.starts_with("https:"))) {
+        note(*out, context.error());
+        co_return;
+    }
     http::client_options options;
     options.user_agent = "flux_get/" FLUX_VERSION_STRING;
-    http::client api(options);
+    tls::client api(options, context ? tls::connector<>(*context) : tls::connector<>());
     for (std::uint32_t n = 0;; ++n) {
         outcome result;
         result.attempts = out->attempts;

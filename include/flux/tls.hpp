@@ -18,4 +18,8 @@
 #include <flux/tls/certificate_table.hpp>
 #include <flux/tls/session_cache.hpp>
 #include <flux/tls/stream.hpp>
+#include <flux/tls/connector.hpp>
+#include <flux/tls/listener.hpp>
+#include <flux/tls/self_signed.hpp>
+#include <flux/tls/https.hpp>
 // --- end of the include list ---

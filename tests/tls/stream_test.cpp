@@ -185,8 +185,8 @@ TEST_CASE("a certificate for another name is refused by the client, in words; th
 
 TEST_CASE("a client that speaks plain HTTP gets an answer in plain text") {
     virtual_loop loop;
-    auto [near, far] = testing::make_memory_pair();
-    stream s(std::move(far), server());
+    auto ends = testing::make_memory_pair();
+    stream s(std::move(ends.second), server());
     std::string answer;
     result<received> end;
     auto ask = [&](memory_stream m) -> task<> {
@@ -197,7 +197,7 @@ TEST_CASE("a client that speaks plain HTTP gets an answer in plain text") {
         end = co_await attempt(s.receive());
         s.close();
     };
-    auto both = [&]() -> task<> { co_await when_all(ask(std::move(near)), serve()); };
+    auto both = [&]() -> task<> { co_await when_all(ask(std::move(ends.first)), serve()); };
     auto r = loop.run(both());
     REQUIRE_MESSAGE(r, r.error().message());
     CHECK(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"));

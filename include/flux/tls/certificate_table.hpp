@@ -111,7 +111,10 @@ public:
     using hello_hook = unique_function<task<hello_answer>(const client_hello&)>;
 
     server_config() = default;
-    explicit server_config(const server_context_ptr& only) { table_.set_default(only); }
+    /// One identity for all names, with the handshake timeout of its settings.
+    explicit server_config(const server_context_ptr& only) : handshake_timeout(only->settings().handshake_timeout) {
+        table_.set_default(only);
+    }
     server_config(const server_config&) = delete;
     server_config& operator=(const server_config&) = delete;
 

@@ -22,6 +22,9 @@
 #include <utility>
 #include <vector>
 
+#include <string.h>
+#include <unistd.h>
+
 namespace flux::inline FLUX_ABI::tls {
 
 namespace detail {
@@ -125,14 +128,15 @@ public:
         if (!key) {
             return flux::fail(std::move(key).error());
         }
-        const bool is_pem = key->starts_with("-----");
         const int loaded = ::wolfSSL_CTX_use_PrivateKey_buffer(native(), octets_of(*key), static_cast<long>(key->size()),
-                                                               is_pem ? WOLFSSL_FILETYPE_PEM : WOLFSSL_FILETYPE_ASN1);
-        std::fill(key->begin(), key->end(), '\0');
+                                                               WOLFSSL_FILETYPE_ASN1);
+        const bool belongs = loaded == WOLFSSL_SUCCESS && ::wolfSSL_CTX_check_private_key(native()) == WOLFSSL_SUCCESS &&
+                             has_public_point(*key, own.front());
+        ::explicit_bzero(key->data(), key->size());
         if (loaded != WOLFSSL_SUCCESS) {
             return flux::fail(make_error(errc::bad_file, key_name + ": no usable private key"));
         }
-        if (::wolfSSL_CTX_check_private_key(native()) != WOLFSSL_SUCCESS) {
+        if (!belongs) {
             return flux::fail(make_error(errc::bad_file, key_name + ": the private key does not belong to " + name));
         }
         return {};
@@ -236,6 +240,42 @@ private:
         text += "\n-----END CERTIFICATE-----\n";
         return text;
     }
+    // The library takes any two keys of one curve for a pair: the public point is computed and compared.
+    [[nodiscard]] static bool has_public_point(std::string_view key_der, const certificate& c) {
+        std::string point;
+        if (c.key == key_kind::elliptic) {
+            const auto key = std::make_unique<ecc_key>();
+            unsigned char octets[256];
+            unsigned size = sizeof octets;
+            unsigned at = 0;
+            if (::wc_ecc_init(key.get()) != 0) {
+                return false;
+            }
+            if (::wc_EccPrivateKeyDecode(octets_of(key_der), &at, key.get(), static_cast<unsigned>(key_der.size())) == 0 &&
+                ::wc_ecc_make_pub(key.get(), nullptr) == 0 && ::wc_ecc_export_x963(key.get(), octets, &size) == 0) {
+                point.assign(reinterpret_cast<const char*>(octets), size);
+            }
+            ::wc_ecc_free(key.get());
+            return !point.empty() && c.public_key.ends_with(point);
+        }
+#if defined(HAVE_ED25519)
+        if (c.key == key_kind::edwards && c.key_bits == 256) {
+            const auto key = std::make_unique<ed25519_key>();
+            unsigned char octets[ED25519_PUB_KEY_SIZE];
+            unsigned at = 0;
+            if (::wc_ed25519_init(key.get()) != 0) {
+                return false;
+            }
+            if (::wc_Ed25519PrivateKeyDecode(octets_of(key_der), &at, key.get(), static_cast<unsigned>(key_der.size())) == 0 &&
+                ::wc_ed25519_make_public(key.get(), octets, sizeof octets) == 0) {
+                point.assign(reinterpret_cast<const char*>(octets), sizeof octets);
+            }
+            ::wc_ed25519_free(key.get());
+            return !point.empty() && c.public_key.ends_with(point);
+        }
+#endif
+        return true;
+    }
     // The block with the key; other blocks of the file (parameters, certificates) are skipped.
     [[nodiscard]] static result<std::string> private_key(const source& s, const std::string& name) {
         auto text = s.read();
@@ -256,7 +296,7 @@ private:
             if (b.label.starts_with("ENCRYPTED") || b.text.find("ENCRYPTED") != std::string::npos) {
                 return flux::fail(make_error(errc::bad_file, name + ": the private key is encrypted"));
             }
-            return std::move(b.text);
+            return std::move(b.der);
         }
         return flux::fail(make_error(errc::bad_file, name + ": no private key in it"));
     }

@@ -26,15 +26,25 @@ static_assert(std::is_trivially_destructible_v<serve_options>);
 
 namespace detail {
 
-template <class Listener>
-task<> serve_worker(unique_fd listening, const http::router* app, const http::server_options* options) {
+/// For serve_on: connections are served as they are accepted.
+struct as_accepted {
+    template <class Listener>
+    [[nodiscard]] Listener operator()(Listener l) const noexcept {
+        return l;
+    }
+};
+
+template <class Listener, class Wrap>
+task<> serve_worker(unique_fd listening, const http::router* app, const http::server_options* options, const Wrap* wrap) {
     auto ctx = co_await this_context();
-    http::basic_server<Listener> server(*app, *options);
-    co_await server.serve(Listener(reactor::of(ctx.home()), std::move(listening)));
+    auto listener = (*wrap)(Listener(reactor::of(ctx.home()), std::move(listening)));
+    http::basic_server<decltype(listener)> server(*app, *options);
+    co_await server.serve(std::move(listener));
 }
 
-template <class Listener>
-void serve_on(const endpoint& where, const http::router& app, const serve_options& options) {
+/// Params  wrap  makes the listener whose connections are served of the one that listens.
+template <class Listener, class Wrap = as_accepted>
+void serve_on(const endpoint& where, const http::router& app, const serve_options& options, const Wrap& wrap = Wrap()) {
     listen_options how = options.listen;
     how.reuse_port = how.reuse_port || options.workers > 1;
     // Bound before the first worker runs, so that a taken port fails at once and port 0 is one port for all.
@@ -55,9 +65,20 @@ void serve_on(const endpoint& where, const http::router& app, const serve_option
         std::fprintf(stderr, "flux: listening on %s\n", bound.to_string().c_str());
     }
     const auto worker = [&](unsigned index) {
-        return serve_worker<Listener>(std::move(listening[index]), &app, &options.server);
+        return serve_worker<Listener>(std::move(listening[index]), &app, &options.server, &wrap);
     };
     run_workers(options.workers, worker, options.workers_setup);
+}
+
+[[nodiscard]] inline endpoint serving_place(std::string_view where, const serve_options& options) {
+    const endpoint at = endpoint::parse(where).value();
+    if (options.workers == 0) {
+        throw_error(error(errc::invalid_argument).doing("serve: workers must be at least 1"));
+    }
+    if (at.family() == address_family::local && options.workers > 1) {
+        throw_error(error(errc::invalid_argument).doing("serve: a Unix socket has one worker"));
+    }
+    return at;
 }
 
 } // namespace detail
@@ -74,13 +95,7 @@ template <class Options = serve_options>
     const bool signalled = true; // serving ends in no other way
     return detail::exit_status(
         [&] {
-            const endpoint at = endpoint::parse(where).value();
-            if (options.workers == 0) {
-                detail::throw_error(error(errc::invalid_argument).doing("serve: workers must be at least 1"));
-            }
-            if (at.family() == address_family::local && options.workers > 1) {
-                detail::throw_error(error(errc::invalid_argument).doing("serve: a Unix socket has one worker"));
-            }
+            const endpoint at = detail::serving_place(where, options);
             detail::serve_on<basic_listener<socket_stream>>(at, app, options); // one type for TCP and Unix: one instantiation
         },
         signalled);

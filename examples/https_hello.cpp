@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+// A server for https, with a certificate of its own making or with several from files.
+//
+//   https_hello [PORT]                                     self-signed for localhost, 127.0.0.1 and ::1
+//   https_hello PORT --cert CHAIN KEY [--cert CHAIN KEY]... [--workers N]
+//                                                          clients get the one whose names fit what they ask for,
+//                                                          and the first one if none does
+//
+// Try:  curl -k https://127.0.0.1:8443/     curl --cacert ca.pem --resolve b.test:8443:127.0.0.1 https://b.test:8443/
+// SIGINT or SIGTERM: requests in flight are answered, then it ends with status 0.
+#include <flux.hpp>
+#include <flux/tls.hpp>
+
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace http = flux::http;
+namespace tls = flux::tls;
+
+namespace {
+
+struct arguments {
+    std::string port = "8443";
+    std::vector<tls::identity> identities;
+    unsigned workers = 1;
+    bool wrong = false;
+};
+
+arguments parse(int argc, char** argv) {
+    arguments a;
+    for (int i = 1; i < argc; ++i) {
+        const std::string_view word = argv[i];
+        if (word == "--cert" && i + 2 < argc) {
+            a.identities.push_back(tls::identity::files(argv[i + 1], argv[i + 2]));
+            i += 2;
+        } else if (word == "--workers" && i + 1 < argc) {
+            a.workers = static_cast<unsigned>(std::strtoul(argv[++i], nullptr, 10));
+        } else if (i == 1 && !word.starts_with("-")) {
+            a.port = word;
+        } else {
+            a.wrong = true;
+        }
+    }
+    return a;
+}
+
+tls::server_config_ptr configure(const std::vector<tls::identity>& identities) {
+    auto config = std::make_shared<tls::server_config>();
+    for (const tls::identity& i : identities) {
+        auto context = tls::server_context::make(tls::server_settings(i)).value();
+        config->table().set_all(context);
+        if (&i == &identities.front()) {
+            config->table().set_default(context);
+        }
+    }
+    return config;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    arguments a = parse(argc, argv);
+    if (a.wrong) {
+        std::fprintf(stderr, "usage: https_hello [PORT] [--cert CHAIN KEY]... [--workers N]\n");
+        return 2;
+    }
+    http::router app;
+    app.get("/", [](http::request&) { return http::text("Hello, TLS!\n"); });
+    app.get("/hello/{name}", [](http::request& req) { return http::text("Hello, " + std::string(req.param("name")) + "!\n"); });
+    app.get("/big/{octets}", [](http::request&, std::uint32_t n) { return http::text(std::string(n % 100'000'001, 'x')); });
+    tls::server_config_ptr config;
+    try {
+        if (a.identities.empty()) {
+            a.identities.push_back(tls::self_signed({"localhost", "127.0.0.1", "::1"}).value());
+        }
+        config = configure(a.identities);
+    } catch (const flux::error& e) {
+        std::fprintf(stderr, "https_hello: %s\n", e.what());
+        return 1;
+    }
+    flux::serve_options options;
+    options.workers = a.workers;
+    return tls::serve("127.0.0.1:" + a.port, app, std::move(config), options);
+}
