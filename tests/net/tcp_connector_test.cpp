@@ -313,6 +313,26 @@ TEST_CASE("a trace sees the look-up and every attempt") {
     REQUIRE(loop.run(main()));
 }
 
+TEST_CASE("a copy shares nothing that changes, and connections outlive the connector that makes them")  {
+    journal j;
+    testing::virtual_loop loop;
+    auto main = [&]() -> task<> {
+        auto c = std::make_unique<virtual_connector>(scripted_names({{0ms, v6, {"::1"}}, {0ms, v4, {"10.0.0.1"}}}),
+                                                     tcp_connect_options(), scripted_dialer(j, {{"[::1]:80", hangs()}}));
+        std::ignore = co_await c->connect(destination("host", 80));
+        virtual_connector copy = *c;
+        j.lines.clear();
+        auto last = c->connect(destination("host", 80));
+        c.reset();
+        std::ignore = co_await std::move(last);
+        CHECK(j.lines == list{"260 try 10.0.0.1:80", "270 win 10.0.0.1:80"});
+        j.lines.clear();
+        std::ignore = co_await copy.connect(destination("host", 80)); // it has not learned of ::1
+        CHECK(j.lines.front() == "270 try [::1]:80");
+    };
+    REQUIRE(loop.run(main()));
+}
+
 TEST_CASE("over sockets: names from a server, IPv6 refused, IPv4 connected; stopped anywhere nothing is left") {
     on_each_driver([](const reactor_options& options) {
         reactor r(options);

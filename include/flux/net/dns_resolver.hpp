@@ -52,7 +52,7 @@ static_assert(std::is_trivially_destructible_v<dns_stats>);
 
 namespace detail {
 
-/// What the copies of one resolver share.
+/// What a resolver is inside; look-ups that run share it.
 template <class Exchange>
 class dns_core {
 public:
@@ -456,8 +456,8 @@ task<> dns_lookup(std::shared_ptr<Core> core, Text host, address_feed& to) {
 
 /// A resolver that asks the machine's name servers itself.
 ///
-/// Copies are cheap and share cache, configuration and questions on their way.
-/// Threads  the thread of one reactor.
+/// A copy has the options and nothing else: it may belong to another reactor.
+/// Threads  the thread of one reactor; may be copied on any thread.
 /// Cost     of a cached name: no system call but a look at the two files once a second.
 /// Source   RFC 1034, 1035, 2181, 2308, 5452, 6761, 6891, 7766; resolv.conf(5), hosts(5).
 template <class Exchange>
@@ -465,6 +465,14 @@ class basic_dns_resolver {
 public:
     explicit basic_dns_resolver(dns_options options = dns_options(), Exchange exchange = Exchange())
         : core_(std::make_shared<core>(std::move(options), std::move(exchange))) {}
+    basic_dns_resolver(const basic_dns_resolver& other)
+        : core_(std::make_shared<core>(other.core_->options, other.core_->exchange)) {}
+    basic_dns_resolver(basic_dns_resolver&&) noexcept = default;
+    basic_dns_resolver& operator=(const basic_dns_resolver& other) {
+        return *this = basic_dns_resolver(other);
+    }
+    basic_dns_resolver& operator=(basic_dns_resolver&&) noexcept = default;
+    ~basic_dns_resolver() = default; // look-ups that run keep what they need
 
     /// As the concept `resolver` says. Errors name the servers and what became of each.
     [[nodiscard]] task<> lookup(const std::string& host, address_feed& to) {

@@ -21,7 +21,7 @@ public:
     [[nodiscard]] connect_op<socket_stream> dial(const endpoint& to) noexcept { return connect_op<socket_stream>(to); }
 };
 
-/// What the copies of one connector share.
+/// What a connector is inside; connections that are being made share it.
 template <class Resolver, class Dialer>
 class tcp_connector_core {
 public:
@@ -62,12 +62,13 @@ task<typename Core::stream_type> connect_to_host(std::shared_ptr<Core> core, des
 
 /// Connects over TCP to an IP literal, or to a name: to the first of its addresses that answers.
 ///
-/// Copies are cheap and share resolver, cache and what is known about addresses that do not work.
+/// A copy has the options and nothing else: no cache, nothing about addresses that do not work. It may belong to another
+/// reactor.
 /// Errors   of an address: `connect 192.0.2.1:80: Connection refused`, phase connect. Where all addresses of a name
 ///          failed: that of the last one, in `connect example.org:80 (what became of the others)`. Of the look-up: as
 ///          the resolver's, phase resolve. All are retryable.
 /// Cancel   at once, also while a name is looked up; all attempts are closed.
-/// Threads  the thread of one reactor.
+/// Threads  the thread of one reactor; may be copied on any thread.
 /// Cost     an IP literal: one frame. A name: one for the race, and one for each attempt.
 /// Source   RFC 8305.
 template <resolver Resolver, class Dialer = detail::tcp_dialer>
@@ -78,6 +79,14 @@ public:
 
     explicit basic_tcp_connector(Resolver names = Resolver(), tcp_connect_options options = {}, Dialer dialer = Dialer())
         : core_(std::make_shared<core>(std::move(names), options, std::move(dialer))) {}
+    basic_tcp_connector(const basic_tcp_connector& other)
+        : core_(std::make_shared<core>(other.core_->names, other.core_->options, other.core_->dialer)) {}
+    basic_tcp_connector(basic_tcp_connector&&) noexcept = default;
+    basic_tcp_connector& operator=(const basic_tcp_connector& other) {
+        return *this = basic_tcp_connector(other);
+    }
+    basic_tcp_connector& operator=(basic_tcp_connector&&) noexcept = default;
+    ~basic_tcp_connector() = default; // connections that are being made keep what they need
 
     [[nodiscard]] task<stream_type> connect(const destination& to) {
         if (auto literal = endpoint::parse_ip(to.host, to.port)) {
