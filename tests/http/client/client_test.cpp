@@ -403,6 +403,127 @@ TEST_CASE("a body waits for 100 (Continue), a refusal saves it, and a server tha
     CHECK(done);
 }
 
+TEST_CASE("a short body that nobody read is read on the side, a long one costs the connection") {
+    memory_net net;
+    auto done = run(net, [](peer& p) -> task<> {
+        std::string head = co_await p.head();
+        const bool is_short = head.find("/short") != std::string::npos;
+        co_await p.say(is_short ? "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc" : "HTTP/1.1 200 OK\r\nContent-Length: 600000\r\n\r\nabc");
+        co_await sleep_for(10ms);
+        if (is_short) {
+            co_await p.say("def");
+        }
+        head = co_await p.head();
+        if (!head.empty()) {
+            co_await p.say(hello);
+        }
+        head = co_await p.head();
+    }, [](memory_client& api, memory_net& n) -> task<> {
+        {
+            auto dropped = co_await api.get("http://a.test/short");
+            CHECK(dropped.ok());
+        }
+        CHECK(api.stats().active == 1);
+        co_await sleep_for(20ms);
+        CHECK(api.stats().active == 0);
+        CHECK(api.stats().idle == 1);
+        auto text = co_await api.get("http://a.test/").text();
+        CHECK(text == "hello");
+        CHECK(n.connects == 1);
+        {
+            auto dropped = co_await api.get("http://b.test/long");
+            CHECK(dropped.ok());
+        }
+        CHECK(api.stats().active == 0);
+        {
+            auto dropped = co_await api.get("http://c.test/short"); // and the client goes, too
+            CHECK(dropped.ok());
+        }
+    });
+    CHECK(done);
+}
+
+namespace {
+
+class recorder : public http::client_trace {
+public:
+    std::string log;
+    void started(std::string_view method, const http::url& to) noexcept override { (((log += method) += ' ') += to.text()) += '\n'; }
+    void got_connection(duration at, bool reused) noexcept override { note(reused ? "reused" : "fresh", at); }
+    void wrote_head(duration at) noexcept override { note("head out", at); }
+    void wrote_request(duration at) noexcept override { note("all out", at); }
+    void first_octet(duration at) noexcept override { note("octet", at); }
+    void got_head(duration at, http::status s) noexcept override { note(std::to_string(http::to_number(s)), at); }
+    void redirected(duration at, const http::url& to) noexcept override { note("-> " + std::string(to.text()), at); }
+    void repeated(duration at, const error&) noexcept override { note("again", at); }
+    void done(duration at, const error* why) noexcept override { note(why == nullptr ? "done" : why->code().message(), at); }
+
+private:
+    void note(const std::string& what, duration at) {
+        log += what + ' ' + std::to_string(std::chrono::duration_cast<milliseconds>(at).count()) + '\n';
+    }
+};
+
+} // namespace
+
+TEST_CASE("a trace is told of every step with its time") {
+    memory_net net;
+    net.connect_delay = 5ms;
+    auto done = with_peer(net, [](peer& p) -> task<> {
+        std::string head = co_await p.head();
+        co_await sleep_for(2ms);
+        co_await p.say("HTTP/1.1 302 F\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n");
+        head = co_await p.head();
+        co_await sleep_for(3ms);
+        co_await p.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n");
+        co_await sleep_for(4ms);
+        co_await p.say("xy");
+        head = co_await p.head();
+    }, {}, [](memory_client& api, memory_net&) -> task<> {
+        recorder seen;
+        auto text = co_await api.get("http://a.test/a").trace(seen).text();
+        CHECK(text == "xy");
+        CHECK(seen.log == "GET http://a.test/a\nfresh 5\nhead out 5\nall out 5\noctet 7\n302 7\n-> http://a.test/b 7\n"
+                          "reused 7\nhead out 7\nall out 7\noctet 10\n200 10\ndone 14\n");
+        recorder dropped;
+        {
+            auto r = co_await api.get("http://b.test/a").max_redirects(0).trace(dropped);
+            CHECK(r.code() == http::status::found);
+        }
+        CHECK(dropped.log.ends_with("302 7\ndone 7\n"));
+        recorder failed;
+        auto refused = co_await attempt(api.get("https://b.test/a").trace(failed));
+        CHECK_FALSE(refused);
+        CHECK(failed.log == "GET https://b.test/a\nnot available here 0\n");
+    });
+    CHECK(done);
+}
+
+TEST_CASE("cookies go where they belong, hop by hop [RFC 6265 5.4]") {
+    memory_net net;
+    auto done = run(net, [](peer& p) -> task<> {
+        for (;;) {
+            std::string head = co_await p.head();
+            if (head.empty()) {
+                co_return;
+            }
+            const bool first = head.find("GET /login") == 0;
+            p.net->heads.push_back(std::move(head));
+            co_await p.say(first ? "HTTP/1.1 302 F\r\nLocation: http://b.test/\r\nSet-Cookie: s=1; Path=/\r\nContent-Length: 0\r\n\r\n" : hello);
+        }
+    }, [](memory_client& api, memory_net& n) -> task<> {
+        api.use_cookies(std::make_shared<http::cookie_jar>());
+        co_await api.get("http://a.test/login").text();
+        co_await api.get("http://a.test/x").text();
+        co_await api.get("http://a.test/x").header("Cookie", "mine=2").text();
+        REQUIRE(n.heads.size() == 4);
+        CHECK(n.heads[1].find("Cookie") == std::string::npos);
+        CHECK(n.heads[2].find("\r\nCookie: s=1\r\n") != std::string::npos);
+        CHECK(n.heads[3].find("\r\nCookie: mine=2\r\n") != std::string::npos);
+    });
+    CHECK(done);
+}
+
 TEST_CASE("a request stopped at any moment leaves no connection in use and nothing behind") {
     for (int stop_at = 0; stop_at < 40; ++stop_at) {
         memory_net net;

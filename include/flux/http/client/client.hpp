@@ -10,6 +10,7 @@
 
 #include <flux/http/client/client_connection.hpp>
 #include <flux/http/client/client_request.hpp>
+#include <flux/http/client/cookie_jar.hpp>
 #include <flux/http/client/request_upload.hpp>
 #include <flux/net/connector.hpp>
 
@@ -63,8 +64,12 @@ public:
     [[nodiscard]] result<void> judge(client_exchange& ex, bool can_secure) const;
     /// Once per attempt: the head, and a body that is small enough to go with it, to ex.out.
     [[nodiscard]] result<void> write_head(client_exchange& ex) const;
+    /// Once per response, before it is handed out.
+    void decode(client_exchange& ex) const;
 
     http::fields defaults; ///< of all requests; fields of a request win
+    std::shared_ptr<cookie_jar> cookies;
+    std::shared_ptr<const content_decoding> decoding;
 
 protected:
     ~client_settings() = default;
@@ -104,6 +109,11 @@ inline result<void> client_settings::judge(client_exchange& ex, bool can_secure)
             if (auto added = ex.fields.try_add(f.name, f.value); !added) {
                 return added;
             }
+        }
+    }
+    if (decoding != nullptr && !ex.fields.contains(field::accept_encoding) && !ex.fields.contains(field::range)) {
+        if (auto added = ex.fields.try_add(field::accept_encoding, decoding->accepted()); !added) {
+            return added;
         }
     }
     if (!ex.url.userinfo().empty() && !ex.fields.contains(field::authorization)) {
@@ -174,11 +184,38 @@ inline result<void> client_settings::write_head(client_exchange& ex) const {
     } else if (ex.asks_upgrade) {
         start.connection = connection_line::upgrade;
     }
-    if (const errc failed = write_request_head(ex.out, start, ex.fields); failed != errc::none) {
+    const bool own_cookies = cookies != nullptr && !ex.fields.contains(field::cookie);
+    if (own_cookies) { // for this place only: another hop has others
+        const std::string value = cookies->header(ex.url);
+        if (!value.empty()) {
+            ignore_result(ex.fields.try_add(field::cookie, value), "what a jar took can be sent");
+        }
+    }
+    const errc failed = write_request_head(ex.out, start, ex.fields);
+    if (own_cookies) {
+        ex.fields.remove(field::cookie);
+    }
+    if (failed != errc::none) {
         return fail(error(failed));
     }
     return {};
 }
+
+inline void client_settings::decode(client_exchange& ex) const {
+    const bool may_be_coded = decoding != nullptr && ex.framing.kind != body_kind::none &&
+                              ex.framing.kind != body_kind::tunnel &&
+                              ex.head.fields.present().contains(field::content_encoding);
+    if (may_be_coded && !ex.head.fields.repeated().contains(field::content_encoding)) {
+        ex.decoded = decoding->decode(*ex.head.fields.get(field::content_encoding), ex);
+    }
+}
+
+} // namespace detail
+
+/// Nobody watches.
+struct no_observer {};
+
+namespace detail {
 
 /// The configuration of a client, and its pools, one for each reactor that uses it.
 template <connector Connector, class Observer>
@@ -257,25 +294,37 @@ inline constexpr std::uint32_t max_stale = 1000;
            (!ex.sent_any || (ex.reused && !ex.got_any && is_idempotent(ex.method)));
 }
 
-[[nodiscard, gnu::cold]] inline error explained(const client_exchange& ex, error e, error_phase phase) {
+[[nodiscard, gnu::cold]] inline error explained(client_exchange& ex, error e, error_phase phase) {
     const bool unsent = !ex.sent_any && e.kind() != error_kind::usage;
     if (e.phase() == error_phase::none) {
         e.phase(phase);
     }
     e.doing(ex.what()).attempt(ex.attempts).retryable(unsent || may_resend(ex, e));
+    ex.end_trace(&e);
     return e;
 }
 
 template <connector Connector, class Observer>
 task<client_response> client_core<Connector, Observer>::run(client_core* self, pool_type* pool, exchange_handle ex) {
     const client_options& options = self->options();
+    if constexpr (!std::is_same_v<Observer, no_observer>) {
+        if (ex->trace == nullptr) {
+            ex->trace = self->observer_(ex->method_token(), ex->url);
+        }
+    }
+    if (ex->trace != nullptr) {
+        ex->trace->started(ex->method_token(), ex->url);
+    }
     if (auto fine = self->judge(*ex, Connector::secures); !fine) {
-        co_return fail(std::move(fine).error().doing(ex->what()));
+        co_return fail(explained(*ex, std::move(fine).error(), error_phase::none));
     }
     auto ctx = co_await this_context();
     context_node node(ctx.node());
     const auto inside = co_await flux::detail::enter_request(node);
     scheduler& home = node.home();
+    ex->home = &home;
+    ex->started = home.now();
+    ex->progress = options.progress_timeout;
     ex->deadline = deadline_after(home.now(), or_for_ever(ex->timeout));
     std::optional<redirect_chain> chain;
     std::uint32_t resends = 0;
@@ -285,7 +334,7 @@ task<client_response> client_core<Connector, Observer>::run(client_core* self, p
         ex->next_early = &rest_of_early<std::string_view>;
         ex->attempts = resends + 1;
         if (auto written = self->write_head(*ex); !written) {
-            co_return fail(std::move(written).error().doing(ex->what()));
+            co_return fail(explained(*ex, std::move(written).error(), error_phase::none));
         }
         node.limit(ex->deadline);
         auto got = co_await attempt(pool->acquire(ex->url.host_name(), ex->url.port(), ex->url.is_secure()));
@@ -302,6 +351,9 @@ task<client_response> client_core<Connector, Observer>::run(client_core* self, p
             continue;
         }
         ex->reused = c.is_reused();
+        if (ex->trace != nullptr) {
+            ex->trace->got_connection(ex->elapsed(), ex->reused);
+        }
         error failed{std::error_code()};
         error_phase phase = error_phase::write;
         bool whole = false;
@@ -317,6 +369,10 @@ task<client_response> client_core<Connector, Observer>::run(client_core* self, p
             // One send: the kernel takes all of so little, or nothing.
             ex->sent_any = !failed.code() || failed.kind() != error_kind::network;
             ex->sent_whole = !failed.code();
+            if (ex->trace != nullptr && ex->sent_whole) {
+                ex->trace->wrote_head(ex->elapsed());
+                ex->trace->wrote_request(ex->elapsed());
+            }
         } else {
             auto sent = co_await attempt(upload_body<typename Connector::stream_type>(&c, ex.get(), &node));
             if (sent) {
@@ -359,12 +415,19 @@ task<client_response> client_core<Connector, Observer>::run(client_core* self, p
             pool->release(c, false);
             if (again) {
                 ++resends;
+                if (ex->trace != nullptr) {
+                    ex->trace->repeated(ex->elapsed(), failed);
+                }
                 continue;
             }
             co_return fail(explained(*ex, std::move(failed), phase));
         }
+        if (self->cookies != nullptr) {
+            self->cookies->store(ex->url, ex->head.fields);
+        }
+        ex->is_hop = ex->max_redirects != 0 && is_followed(ex->head.status);
         c.take_early(*ex);
-        if (ex->max_redirects != 0 && is_followed(ex->head.status)) {
+        if (ex->is_hop) {
             if (!chain) {
                 redirect_options how = options.redirects;
                 how.max_redirects = ex->max_redirects;
@@ -376,31 +439,37 @@ task<client_response> client_core<Connector, Observer>::run(client_core* self, p
             }
             if (*follow) {
                 if (ex->source != nullptr) {
-                    std::exchange(ex->source, nullptr)->abandon(*ex);
+                    c.skip(*ex);
                 }
                 chain->apply(ex->fields);
                 ex->url = chain->url();
                 ex->method = chain->method();
                 ex->redirects = chain->followed();
+                if (ex->trace != nullptr) {
+                    ex->trace->redirected(ex->elapsed(), ex->url);
+                }
                 if (chain->drops_body()) {
                     ex->body = request_body_kind::none;
                 }
                 if (ex->url.is_secure() && !Connector::secures) {
-                    co_return fail(refuse_request("this client cannot do TLS", flux::errc::unavailable).error().doing(ex->what()));
+                    co_return fail(explained(*ex, refuse_request("this client cannot do TLS", flux::errc::unavailable).error(),
+                                             error_phase::none));
                 }
                 continue;
             }
         }
+        if (std::exchange(ex->is_hop, false) && ex->source == nullptr && !ex->failed) {
+            ex->end_trace(nullptr);
+        }
+        self->decode(*ex);
         co_return client_response(std::move(ex));
     }
 }
 
 } // namespace detail
 
-/// Nobody watches.
-struct no_observer {};
-
-/// A client over connections that `Connector` makes.
+/// A client over connections that `Connector` makes. `Observer` is called as observer(method, url) for each request that has
+/// no trace of its own, and returns a client_trace* or null.
 ///
 /// Cheap to copy; copies share everything. There is no hidden global one.
 /// Lifetime  responses may outlive it. In a loop that is no reactor (a virtual clock) it must die before the loop does.
@@ -429,6 +498,17 @@ public:
     /// Errors  throws flux::error (errc::invalid_argument) for what could split a message.
     basic_client& default_header(name_ref name, std::string_view value) {
         core_->defaults.set(name, value);
+        return *this;
+    }
+    /// Cookies of responses are kept there and sent where they belong, redirects included, unless a request has a Cookie of
+    /// its own. Before the first request; a jar is for the clients of one reactor.
+    basic_client& use_cookies(std::shared_ptr<cookie_jar> jar) {
+        core_->cookies = std::move(jar);
+        return *this;
+    }
+    /// Asks for content codings and removes them: `api.use_decoding(zlib::client_decoding())`. Before the first request.
+    basic_client& use_decoding(std::shared_ptr<const content_decoding> how) {
+        core_->decoding = std::move(how);
         return *this;
     }
     [[nodiscard]] const client_options& options() const noexcept { return core_->options(); }

@@ -41,7 +41,12 @@ public:
     /// Octets that arrived: parses interim responses and the head. True when the head is complete.
     [[nodiscard]] result<bool> take_head(client_exchange& ex, const client_options& options) {
         while (!input_.empty()) {
-            ex.got_any = true;
+            if (!ex.got_any) {
+                ex.got_any = true;
+                if (ex.trace != nullptr) {
+                    ex.trace->first_octet(ex.elapsed());
+                }
+            }
             const std::string_view octets = input_.view();
             const parse_state parsed = ex.parser.parse(octets);
             if (parsed == parse_state::need_more) {
@@ -79,6 +84,9 @@ public:
     /// Back to the pool, or closed: the exchange needs it no more.
     void finish(client_exchange& ex, bool reusable) noexcept {
         ex.source = nullptr;
+        if (ex.ended && !ex.failed && !ex.is_hop) {
+            ex.end_trace(nullptr);
+        }
         input_.consume(std::exchange(ex.piece, 0U));
         reusable = reusable && input_.empty() && ex.persistent && ex.sent_whole;
         input_.reset();
@@ -94,12 +102,11 @@ public:
         if (ex.failed) {
             co_return fail(*ex.failed);
         }
-        const milliseconds progress = ex.engine->options().progress_timeout;
         auto ctx = co_await this_context();
         while (!ex.ended) {
             if (input_.empty()) {
                 const time_point now = ctx.home().now();
-                const time_point most = std::min(ex.deadline, deadline_after(now, or_for_ever(progress)));
+                const time_point most = std::min(ex.deadline, deadline_after(now, or_for_ever(ex.progress)));
                 auto octets = co_await attempt(with_deadline(most, stream_.receive()));
                 if (!octets) {
                     co_return fail(break_off(ex, std::move(octets).error()));
@@ -124,8 +131,19 @@ public:
         finish(ex, true);
         co_return std::string_view();
     }
-    void abandon(client_exchange& ex) noexcept override {
-        // What is there is enough to see whether that was all.
+    /// A body that may be short is read to its end on the side, so that the connection can be used again.
+    void abandon(exchange_handle ex) noexcept override {
+        const bool worth_it = ex->persistent && ex->sent_whole && !ex->failed &&
+                              (ex->framing.kind == body_kind::chunked || ex->left <= drain_limit);
+        if (!worth_it || ex->ended || !pool_->can_run()) {
+            skip(*ex);
+            return; // the handle gives the block back
+        }
+        const std::shared_ptr<client_engine> engine = std::move(ex->engine); // it need not live for this
+        pool_->run_aside(drain(this, std::move(ex)));
+    }
+    /// Gives the connection up, unless the rest of the body is there already.
+    void skip(client_exchange& ex) noexcept {
         input_.consume(std::exchange(ex.piece, 0U));
         while (!ex.ended && !ex.failed && !input_.empty()) {
             const auto piece = take_piece(ex);
@@ -138,7 +156,24 @@ public:
     }
 
 private:
-    static constexpr std::size_t early_limit = 16'384; // octets of a body that are copied to free its connection
+    static constexpr std::size_t early_limit = 16'384;   // octets of a body that are copied to free its connection
+    static constexpr std::uint64_t drain_limit = 65'536; // octets that cost less than another connection
+    static constexpr seconds drain_time{1};
+
+    static flux::detail::child drain(client_connection* c, exchange_handle ex) {
+        auto limit = co_await within(drain_time);
+        for (std::uint64_t n = 0; ex->source != nullptr;) {
+            const auto piece = co_await attempt(c->next(*ex));
+            if (!piece || piece->empty()) {
+                break; // next() has finished with the connection
+            }
+            n += piece->size();
+            if (n > drain_limit) {
+                c->finish(*ex, false);
+            }
+        }
+        co_return result<void>();
+    }
 
     [[nodiscard]] result<bool> accept_head(client_exchange& ex, std::string_view octets) {
         if (ex.parser.head(octets).status == status::switching_protocols && !ex.asks_upgrade) {
@@ -169,6 +204,9 @@ private:
             ex.chunks.reset();
         }
         ex.source = this;
+        if (ex.trace != nullptr) {
+            ex.trace->got_head(ex.elapsed(), ex.head.status);
+        }
         return true;
     }
     void read_keep_alive(const fields_view& fields) noexcept {
@@ -234,6 +272,9 @@ private:
     error break_off(client_exchange& ex, error e) {
         e.doing(ex.what()).phase(error_phase::body);
         ex.failed.emplace(std::move(e));
+        if (!ex.is_hop) {
+            ex.end_trace(&*ex.failed);
+        }
         finish(ex, false);
         return *ex.failed;
     }

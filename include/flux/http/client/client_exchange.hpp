@@ -11,6 +11,8 @@
 #include <flux/core/function.hpp>
 #include <flux/core/time.hpp>
 #include <flux/http/client/client_options.hpp>
+#include <flux/http/client/client_trace.hpp>
+#include <flux/http/client/content_decoding.hpp>
 #include <flux/http/message/body.hpp>
 #include <flux/http/message/response.hpp>
 #include <flux/http/message/url.hpp>
@@ -35,6 +37,7 @@ using interim_listener = unique_function<void(status, const fields_view&)>;
 namespace detail {
 
 class client_exchange;
+class exchange_handle;
 
 /// Where the rest of a body is: the connection that the response came over.
 class answer_source {
@@ -42,7 +45,7 @@ public:
     /// As body_source::next().
     [[nodiscard]] virtual task<std::string_view> next(client_exchange& ex) = 0;
     /// Nobody will read on.
-    virtual void abandon(client_exchange& ex) noexcept = 0;
+    virtual void abandon(exchange_handle ex) noexcept = 0;
 
 protected:
     ~answer_source() = default;
@@ -50,8 +53,6 @@ protected:
 
 /// How a request's body comes to be.
 enum class request_body_kind : std::uint8_t { none, owned, literal, produced };
-
-class exchange_handle;
 
 /// What a request is sent with; a client's part that does not depend on its connector.
 class client_engine {
@@ -84,11 +85,15 @@ public:
     milliseconds timeout{0};
     std::uint32_t max_redirects = 0;
     bool allow_resend = true;
+    client_trace* trace = nullptr;    ///< null, too, once it was told of the end
     error refused{std::error_code()}; ///< the first thing that cannot be sent
 
     // ---- how it goes ----
     byte_buffer out;
+    const scheduler* home = nullptr; ///< where it runs
+    time_point started{};
     time_point deadline = no_deadline;
+    milliseconds progress{0}; ///< client_options::progress_timeout
     std::uint32_t attempts = 0;
     std::uint32_t redirects = 0;
     bool reused = false;       ///< the connection has carried another exchange before
@@ -97,6 +102,7 @@ public:
     bool sent_whole = false;   ///< the request has been written to its end
     bool asks_close = false;   ///< the request says `Connection: close`
     bool asks_upgrade = false; ///< the request has an Upgrade
+    bool is_hop = false;       ///< the response is a redirect that may be followed
 
     // ---- what comes back ----
     limits lim;
@@ -115,6 +121,7 @@ public:
     bool ended = true;
     std::optional<error> failed;
     chunked_decoder chunks;
+    flux::detail::owner<derived_body> decoded; ///< what is read instead of the octets as they came
     body_reader reader;
     client_exchange* next_free = nullptr;
 
@@ -140,6 +147,13 @@ public:
         }
         ((text_of_it += url.scheme()) += "://") += url.authority();
         return text_of_it += url.path();
+    }
+    [[nodiscard]] duration elapsed() const noexcept { return home == nullptr ? duration::zero() : home->now() - started; }
+    /// The last word to whoever traces.
+    void end_trace(const error* why) noexcept {
+        if (trace != nullptr) {
+            std::exchange(trace, nullptr)->done(elapsed(), why);
+        }
     }
     void refuse(error e) {
         if (!refused.code()) {
@@ -189,8 +203,11 @@ private:
     friend class exchange_cache;
     // Back to what a new one is, keeping the memory that the next request will want.
     void recycle() noexcept {
+        decoded.reset();
         begin_answer();
         engine.reset();
+        trace = nullptr;
+        home = nullptr;
         method = http::method::get;
         other_method.clear();
         fields.clear();
@@ -206,7 +223,7 @@ private:
         allow_resend = true;
         refused = error{std::error_code()};
         attempts = redirects = 0;
-        reused = asks_close = asks_upgrade = false;
+        reused = asks_close = asks_upgrade = is_hop = false;
         out.shrink_above(16'384);
         early.shrink_above(16'384);
         head_octets.clear();
@@ -291,10 +308,16 @@ public:
     [[nodiscard]] client_exchange* get() const noexcept { return ex_; }
     void reset() noexcept {
         if (ex_ != nullptr) {
-            client_exchange* const ex = std::exchange(ex_, nullptr);
-            if (ex->source != nullptr) {
-                std::exchange(ex->source, nullptr)->abandon(*ex);
+            if (ex_->trace != nullptr) {
+                const error unread(flux::errc::canceled);
+                ex_->end_trace(&unread);
             }
+            ex_->decoded.reset();
+            if (ex_->source != nullptr) {
+                ex_->source->abandon(std::move(*this));
+                return;
+            }
+            client_exchange* const ex = std::exchange(ex_, nullptr);
             // The last word of the client may be here: the block outlives it.
             const std::shared_ptr<client_engine> engine = std::move(ex->engine);
             exchange_cache::give(ex);

@@ -176,6 +176,12 @@ public:
         return *this;
     }
     [[nodiscard]] client_request no_resend() && { return std::move(no_resend()); }
+    /// Params  t  borrowed until its done()
+    client_request& trace(client_trace& t) & {
+        ex_->trace = &t;
+        return *this;
+    }
+    [[nodiscard]] client_request trace(client_trace& t) && { return std::move(trace(t)); }
     /// Called for each interim (1xx) response. Params: f  lives as long as the exchange.
     client_request& on_interim(interim_listener f) & {
         ex_->on_interim = std::move(f);

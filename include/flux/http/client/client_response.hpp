@@ -71,7 +71,7 @@ public:
 
     // For clients. ------------------------------------------------------------------------------
     explicit client_response(detail::exchange_handle ex) noexcept : ex_(std::move(ex)) {
-        ex_->reader = body_reader(*ex_);
+        ex_->reader = ex_->decoded ? body_reader(*ex_->decoded) : body_reader(*ex_);
     }
 
 private:

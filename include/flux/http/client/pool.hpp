@@ -212,6 +212,11 @@ public:
         m.origin_->idle_members.for_each([this](pool_member& idle) { end(idle); });
     }
 
+    /// Whether run_aside() may be called: its loop is running on this thread, and it is not ending.
+    [[nodiscard]] bool can_run() const noexcept { return !closing_ && !ended_ && home_->on_own_thread(); }
+    /// Runs something that belongs to the pool and not to a caller. It is stopped when the pool ends.
+    void run_aside(flux::detail::child&& frame) { dialers_->scope.spawn_frame(std::move(frame)); }
+
     [[nodiscard]] const pool_stats& stats() const noexcept { return stats_; }
     [[nodiscard]] scheduler& home() const noexcept { return *home_; }
     [[nodiscard]] const std::shared_ptr<flux::detail::mailbox>& box() const noexcept { return box_; }

@@ -141,6 +141,9 @@ task<> send_body(client_connection<Stream>* c, client_exchange* ex, context_node
     }
     if (end) {
         state->done = ex->sent_whole = true;
+        if (ex->trace != nullptr) {
+            ex->trace->wrote_request(ex->elapsed());
+        }
         node->limit(std::min(ex->deadline,
                              deadline_after(ctx.home().now(), or_for_ever(options.first_byte_timeout))));
         co_return;
@@ -190,6 +193,9 @@ task<bool> upload_body(client_connection<Stream>* c, client_exchange* ex, contex
         }
         ex->sent_any = true;
         ex->out.clear();
+        if (ex->trace != nullptr) {
+            ex->trace->wrote_head(ex->elapsed());
+        }
         if (empty) {
             ex->sent_whole = true;
             co_return false;

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+// flux/http/client/client_trace.hpp - who wants to know how an exchange goes, step by step, with times.
+//
+//   started -> got_connection -> wrote_head -> wrote_request -> first_octet -> got_head -> done
+//              (repeated, redirected: from the start again)
+//
+// Deliberately not here: what to do with it (metrics, logs); how connections come to be (connectors).
+#pragma once
+
+#include <flux/core/error.hpp>
+#include <flux/core/time.hpp>
+#include <flux/http/message/status.hpp>
+#include <flux/http/message/url.hpp>
+
+#include <string_view>
+
+namespace flux::inline FLUX_ABI::http {
+
+/// Told of every step of one exchange, on the reactor thread, from inside it: note and return.
+///
+/// `at` is the time since the request was awaited. done() comes exactly once if started() did, and last; `why` is null if
+/// the whole body was read, errc::canceled if nobody wanted it.
+/// Lifetime  until done().
+class client_trace {
+public:
+    client_trace() = default;
+    client_trace(const client_trace&) = delete;
+    client_trace& operator=(const client_trace&) = delete;
+    virtual ~client_trace() = default;
+
+    virtual void started(std::string_view /*method*/, const http::url& /*to*/) noexcept {}
+    virtual void got_connection(duration /*at*/, bool /*reused*/) noexcept {}
+    virtual void wrote_head(duration /*at*/) noexcept {}
+    virtual void wrote_request(duration /*at*/) noexcept {}
+    virtual void first_octet(duration /*at*/) noexcept {}
+    virtual void got_head(duration /*at*/, status /*s*/) noexcept {}
+    virtual void redirected(duration /*at*/, const http::url& /*to*/) noexcept {}
+    virtual void repeated(duration /*at*/, const error& /*why*/) noexcept {}
+    virtual void done(duration /*at*/, const error* /*why*/) noexcept {}
+};
+
+} // namespace flux::inline FLUX_ABI::http
