@@ -157,6 +157,7 @@
 #include <flux/http/server/server_connection.hpp>
 #include <flux/http/server/server.hpp>
 #include <flux/http/server/serve.hpp>
+#include <flux/http/server/sse.hpp>
 #include <flux/http/client/redirect.hpp>
 #include <flux/http/client/client_options.hpp>
 #include <flux/http/client/client_trace.hpp>
