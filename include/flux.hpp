@@ -76,6 +76,8 @@
 #include <flux/net/connector.hpp>
 #include <flux/net/listener.hpp>
 #include <flux/net/octet_input.hpp>
+#include <flux/net/proxy_errc.hpp>
+#include <flux/net/socks5.hpp>
 #include <flux/net/system_resolver.hpp>
 #include <flux/http/message/octets.hpp>
 #include <flux/http/message/field_list.hpp>
@@ -170,6 +172,8 @@
 #include <flux/http/client/cookie_jar.hpp>
 #include <flux/http/client/request_upload.hpp>
 #include <flux/http/client/client.hpp>
+#include <flux/http/client/proxy_rules.hpp>
+#include <flux/http/client/connect_tunnel.hpp>
 #include <flux/http/client/multipart_form.hpp>
 
 #if defined(FLUX_WITH_ZLIB) && FLUX_WITH_ZLIB
