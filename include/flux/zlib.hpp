@@ -8,5 +8,6 @@
 #include <flux/zlib/coding.hpp>
 #include <flux/zlib/decoder.hpp>
 #include <flux/zlib/body.hpp>
+#include <flux/zlib/client_decoding.hpp>
 #include <flux/zlib/encoder.hpp>
 // --- end of the include list ---

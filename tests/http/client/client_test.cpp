@@ -524,6 +524,42 @@ TEST_CASE("cookies go where they belong, hop by hop [RFC 6265 5.4]") {
     CHECK(done);
 }
 
+namespace {
+
+// What a connector with proxies has to say, without one.
+struct way_through {
+    enum class kinds { direct, forward } kind = kinds::direct;
+    struct proxy {
+        [[nodiscard]] std::string authorization() const { return "Basic eA=="; }
+    };
+    const proxy* via = nullptr;
+};
+class proxied_connector : public memory_connector {
+public:
+    using memory_connector::memory_connector;
+    [[nodiscard]] way_through route_of(const destination& to) const {
+        static const way_through::proxy p;
+        return to.host == "direct.test" ? way_through() : way_through{way_through::kinds::forward, &p};
+    }
+};
+
+} // namespace
+
+TEST_CASE("a forward proxy gets the absolute form and its own credentials, nobody else does [RFC 9112 3.2.2]") {
+    memory_net net;
+    auto done = run(net, says_hello, [](memory_client&, memory_net& n) -> task<> {
+        http::basic_client<proxied_connector> api({}, proxied_connector(n));
+        co_await api.get("http://a.test:81/x?y").text();
+        co_await api.get("http://direct.test/x").text();
+        REQUIRE(n.heads.size() == 2);
+        CHECK(n.heads[0].find("GET http://a.test:81/x?y HTTP/1.1\r\nHost: a.test:81\r\n") == 0);
+        CHECK(n.heads[0].find("Proxy-Authorization: Basic eA==\r\n") != std::string::npos);
+        CHECK(n.heads[1].find("GET /x HTTP/1.1\r\nHost: direct.test\r\n") == 0);
+        CHECK(n.heads[1].find("Proxy-Authorization") == std::string::npos);
+    });
+    CHECK(done);
+}
+
 TEST_CASE("a request stopped at any moment leaves no connection in use and nothing behind") {
     for (int stop_at = 0; stop_at < 40; ++stop_at) {
         memory_net net;

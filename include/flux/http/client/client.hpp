@@ -156,10 +156,14 @@ inline result<void> client_settings::write_head(client_exchange& ex) const {
     start.method = ex.method_token();
     start.target = ex.url.target();
     start.host = ex.url.authority();
-    std::string authority;
+    std::string target;
     if (ex.method == http::method::connect) { // authority form [RFC 9112 3.2.3]
-        authority = std::string(ex.url.host()) + ':' + std::to_string(ex.url.port());
-        start.target = authority;
+        target = std::string(ex.url.host()) + ':' + std::to_string(ex.url.port());
+        start.target = target;
+    } else if (ex.via_proxy) { // absolute form [RFC 9112 3.2.2]
+        ((target += ex.url.scheme()) += "://") += ex.url.authority();
+        target += ex.url.target();
+        start.target = target;
     }
     switch (ex.body) {
     case request_body_kind::none:
@@ -184,16 +188,26 @@ inline result<void> client_settings::write_head(client_exchange& ex) const {
     } else if (ex.asks_upgrade) {
         start.connection = connection_line::upgrade;
     }
+    // For this place only: another hop has others.
     const bool own_cookies = cookies != nullptr && !ex.fields.contains(field::cookie);
-    if (own_cookies) { // for this place only: another hop has others
+    if (own_cookies) {
         const std::string value = cookies->header(ex.url);
         if (!value.empty()) {
             ignore_result(ex.fields.try_add(field::cookie, value), "what a jar took can be sent");
         }
     }
+    const bool own_proxy = !ex.proxy_authorization.empty() && !ex.fields.contains(field::proxy_authorization);
+    if (own_proxy) {
+        if (auto added = ex.fields.try_add(field::proxy_authorization, ex.proxy_authorization); !added) {
+            return added;
+        }
+    }
     const errc failed = write_request_head(ex.out, start, ex.fields);
     if (own_cookies) {
         ex.fields.remove(field::cookie);
+    }
+    if (own_proxy) {
+        ex.fields.remove(field::proxy_authorization);
     }
     if (failed != errc::none) {
         return fail(error(failed));
@@ -216,6 +230,26 @@ inline void client_settings::decode(client_exchange& ex) const {
 struct no_observer {};
 
 namespace detail {
+
+/// Asks the connector, or one inside it, which way it will go: a forward proxy gets requests for plain http in another
+/// form. Such a connector has `route_of(destination)`, see http/client/connect_tunnel.hpp.
+template <class Connector>
+void find_proxy(Connector& how, client_exchange& ex) {
+    if constexpr (requires(const destination& d) { how.route_of(d).via; }) {
+        ex.via_proxy = false;
+        ex.proxy_authorization.clear();
+        if (!ex.url.is_secure()) {
+            const destination to(std::string(ex.url.host_name()), ex.url.port());
+            const auto way = how.route_of(to);
+            if (way.kind == decltype(way.kind)::forward) {
+                ex.via_proxy = true;
+                ex.proxy_authorization = way.via->authorization();
+            }
+        }
+    } else if constexpr (requires { how.next(); }) {
+        find_proxy(how.next(), ex);
+    }
+}
 
 /// The configuration of a client, and its pools, one for each reactor that uses it.
 template <connector Connector, class Observer>
@@ -332,10 +366,11 @@ task<client_response> client_core<Connector, Observer>::run(client_core* self, p
     for (;;) { // bounded by max_stale, max_resends and max_redirects
         ex->begin_answer();
         ex->next_early = &rest_of_early<std::string_view>;
-        ex->attempts = resends + 1;
+        find_proxy(pool->connector(), *ex);
         if (auto written = self->write_head(*ex); !written) {
             co_return fail(explained(*ex, std::move(written).error(), error_phase::none));
         }
+        ex->attempts = resends + 1;
         node.limit(ex->deadline);
         auto got = co_await attempt(pool->acquire(ex->url.host_name(), ex->url.port(), ex->url.is_secure()));
         if (!got) {

@@ -102,6 +102,8 @@ public:
     bool sent_whole = false;   ///< the request has been written to its end
     bool asks_close = false;   ///< the request says `Connection: close`
     bool asks_upgrade = false; ///< the request has an Upgrade
+    bool via_proxy = false;    ///< over a connection to a forward proxy, which wants the absolute form
+    std::string proxy_authorization;
     bool is_hop = false;       ///< the response is a redirect that may be followed
 
     // ---- what comes back ----
@@ -223,7 +225,8 @@ private:
         allow_resend = true;
         refused = error{std::error_code()};
         attempts = redirects = 0;
-        reused = asks_close = asks_upgrade = is_hop = false;
+        reused = asks_close = asks_upgrade = via_proxy = is_hop = false;
+        proxy_authorization.clear();
         out.shrink_above(16'384);
         early.shrink_above(16'384);
         head_octets.clear();
