@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# 5000 connections that end at random points of requests and answers.
+. "$(dirname "$0")/../peer/server.sh"
+need python3
+ulimit -n "$(ulimit -Hn)"
+start_server "$build/examples/inspect_server" 0
+timeout 100 python3 "$source_dir/tests/abuse/abuse.py" resets "$port" "$pid" || fail "see above"
+stop_server
+same "exit status" 0 "$status"
