@@ -108,8 +108,6 @@ public:
 
     /// Before receive(): the deadline is that of the head in progress, or of idleness.
     void prepare_to_read() {
-        const time_point t = now();
-        last_request_ = last_request_ || t >= ends_at_;
         if (in_head()) {
             return;
         }
@@ -117,7 +115,7 @@ public:
             release_exchange();
             log_.tell(connection_event::idle);
         }
-        node_.limit(deadline_after(t, requests_ == 0 ? options().head_timeout : options().idle_timeout));
+        node_.limit(deadline_after(now(), requests_ == 0 ? options().head_timeout : options().idle_timeout));
         if (server_->is_draining()) {
             drain();
         }
@@ -129,6 +127,7 @@ public:
             ++server_->stats.active;
             log_.tell(connection_event::active);
         }
+        last_request_ = now() >= ends_at_;
         log_.in(octets.size());
         ex_->input.add(std::move(octets));
     }
