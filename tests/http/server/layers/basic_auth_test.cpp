@@ -14,6 +14,8 @@
 
 namespace http = flux::http;
 
+static_assert(http::middleware<http::basic_auth<http::known_users>>);
+
 namespace {
 
 using flux::task;

@@ -13,6 +13,8 @@
 
 namespace http = flux::http;
 
+static_assert(http::middleware<http::rate_limit<>>);
+
 namespace {
 
 using test_support::layered;

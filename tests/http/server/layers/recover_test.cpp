@@ -11,6 +11,8 @@
 
 namespace http = flux::http;
 
+static_assert(http::middleware<http::recover<>>);
+
 namespace {
 
 using flux::task;

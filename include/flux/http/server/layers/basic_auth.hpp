@@ -141,6 +141,4 @@ private:
     std::string challenge_;
 };
 
-static_assert(middleware<basic_auth<known_users>>);
-
 } // namespace flux::inline FLUX_ABI::http

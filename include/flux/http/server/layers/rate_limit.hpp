@@ -205,6 +205,4 @@ private:
 };
 rate_limit(double, std::uint32_t) -> rate_limit<>;
 
-static_assert(middleware<rate_limit<>>);
-
 } // namespace flux::inline FLUX_ABI::http

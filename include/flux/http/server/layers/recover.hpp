@@ -76,6 +76,4 @@ private:
 };
 recover() -> recover<>;
 
-static_assert(middleware<recover<>>);
-
 } // namespace flux::inline FLUX_ABI::http
