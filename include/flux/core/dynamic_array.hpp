@@ -14,42 +14,66 @@
 
 namespace flux::inline FLUX_ABI::detail {
 
+// What does not depend on the elements, so that it exists once.
+class array_base {
+public:
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+    [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
+
+protected:
+    array_base() noexcept = default;
+    ~array_base() = default;
+    void swap_members(array_base& other) noexcept {
+        const array_base mine = *this;
+        *this = other;
+        other = mine;
+    }
+
+    void* data_ = nullptr;
+    std::size_t size_ = 0;
+    std::size_t capacity_ = 0;
+
+    array_base(const array_base&) = default;
+    array_base& operator=(const array_base&) = default;
+};
+
 /// As std::vector, with pointers for iterators. T must not throw when moved.
+// Without std::move, std::forward, std::swap and calls of its own members where they can be helped: without
+// optimisation each is one more function per type.
 template <class T>
-class dynamic_array {
+class dynamic_array : public array_base {
 public:
     dynamic_array() noexcept = default;
-    dynamic_array(dynamic_array&& other) noexcept { swap(other); }
-    dynamic_array(const dynamic_array& other) { insert(end(), other.begin(), other.end()); }
+    dynamic_array(dynamic_array&& other) noexcept { swap_members(other); }
+    dynamic_array(const dynamic_array& other) : array_base() {
+        reserve(other.size_);
+        for (; size_ != other.size_; ++size_) {
+            ::new (static_cast<void*>(begin() + size_)) T(other[size_]);
+        }
+    }
     dynamic_array& operator=(dynamic_array other) noexcept {
-        swap(other);
+        swap_members(other);
         return *this;
     }
     ~dynamic_array() {
         clear();
-        ::operator delete(static_cast<void*>(data_));
+        ::operator delete(data_);
     }
-    void swap(dynamic_array& other) noexcept {
-        std::swap(data_, other.data_);
-        std::swap(size_, other.size_);
-        std::swap(capacity_, other.capacity_);
-    }
+    void swap(dynamic_array& other) noexcept { swap_members(other); }
 
-    [[nodiscard]] std::size_t size() const noexcept { return size_; }
-    [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
-    [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
-    [[nodiscard]] T* data() noexcept { return data_; }
-    [[nodiscard]] const T* data() const noexcept { return data_; }
-    [[nodiscard]] T* begin() noexcept { return data_; }
-    [[nodiscard]] const T* begin() const noexcept { return data_; }
-    [[nodiscard]] T* end() noexcept { return data_ + size_; }
-    [[nodiscard]] const T* end() const noexcept { return data_ + size_; }
-    [[nodiscard]] T& operator[](std::size_t i) noexcept { return data_[i]; }
-    [[nodiscard]] const T& operator[](std::size_t i) const noexcept { return data_[i]; }
-    [[nodiscard]] T& front() noexcept { return data_[0]; }
-    [[nodiscard]] const T& front() const noexcept { return data_[0]; }
-    [[nodiscard]] T& back() noexcept { return data_[size_ - 1]; }
-    [[nodiscard]] const T& back() const noexcept { return data_[size_ - 1]; }
+    [[nodiscard]] T* data() noexcept { return begin(); }
+    [[nodiscard]] const T* data() const noexcept { return begin(); }
+    [[nodiscard]] T* begin() noexcept { return static_cast<T*>(data_); }
+    [[nodiscard]] const T* begin() const noexcept { return static_cast<const T*>(data_); }
+    [[nodiscard]] T* end() noexcept { return begin() + size_; }
+    [[nodiscard]] const T* end() const noexcept { return begin() + size_; }
+    [[nodiscard]] T& operator[](std::size_t i) noexcept { return begin()[i]; }
+    [[nodiscard]] const T& operator[](std::size_t i) const noexcept { return begin()[i]; }
+    [[nodiscard]] T& front() noexcept { return begin()[0]; }
+    [[nodiscard]] const T& front() const noexcept { return begin()[0]; }
+    [[nodiscard]] T& back() noexcept { return begin()[size_ - 1]; }
+    [[nodiscard]] const T& back() const noexcept { return begin()[size_ - 1]; }
 
     void reserve(std::size_t n) {
         if (n > capacity_) {
@@ -60,19 +84,25 @@ public:
     T& emplace_back(Args&&... args) {
         if (size_ == capacity_) {
             // made first: the arguments may refer to an element
-            T value(std::forward<Args>(args)...);
+            T value(static_cast<Args&&>(args)...);
             grow(capacity_ == 0 ? 4 : capacity_ * 2);
-            ::new (static_cast<void*>(data_ + size_)) T(std::move(value));
+            ::new (static_cast<void*>(begin() + size_)) T(static_cast<T&&>(value));
         } else {
-            ::new (static_cast<void*>(data_ + size_)) T(std::forward<Args>(args)...);
+            ::new (static_cast<void*>(begin() + size_)) T(static_cast<Args&&>(args)...);
         }
-        return data_[size_++]; // counted once it exists: a constructor may throw
+        return begin()[size_++]; // counted once it exists: a constructor may throw
     }
-    void push_back(T value) { emplace_back(std::move(value)); }
-    void pop_back() noexcept { data_[--size_].~T(); }
+    void push_back(T value) {
+        if (size_ == capacity_) {
+            grow(capacity_ == 0 ? 4 : capacity_ * 2);
+        }
+        ::new (static_cast<void*>(begin() + size_)) T(static_cast<T&&>(value));
+        ++size_;
+    }
+    void pop_back() noexcept { begin()[--size_].~T(); }
     void clear() noexcept {
         while (size_ != 0) {
-            pop_back();
+            begin()[--size_].~T();
         }
     }
     void resize(std::size_t n) {
@@ -85,29 +115,36 @@ public:
         }
     }
     /// Inserts before `at`; returns where.
-    T* insert(const T* at, T value) {
-        std::size_t i = static_cast<std::size_t>(at - data_);
-        emplace_back(std::move(value));
-        for (std::size_t from = size_ - 1; from > i; --from) {
-            std::swap(data_[from], data_[from - 1]);
+    [[gnu::cold]] T* insert(const T* at, T value) {
+        const auto i = static_cast<std::size_t>(at - begin());
+        if (i == size_) {
+            push_back(static_cast<T&&>(value));
+            return begin() + i;
         }
-        return data_ + i;
+        push_back(static_cast<T&&>(back())); // what it leaves behind is written over
+        T* const all = begin();
+        for (std::size_t from = size_ - 2; from > i; --from) {
+            all[from] = static_cast<T&&>(all[from - 1]);
+        }
+        all[i] = static_cast<T&&>(value);
+        return all + i;
     }
     template <class... Args>
     T* emplace(const T* at, Args&&... args) {
-        return insert(at, T(std::forward<Args>(args)...));
+        return insert(at, T(static_cast<Args&&>(args)...));
     }
     /// Params  first, last  not of this array.
-    void insert(const T* at, const T* first, const T* last) {
-        std::size_t i = static_cast<std::size_t>(at - data_);
+    [[gnu::cold]] void insert(const T* at, const T* first, const T* last) {
+        auto i = static_cast<std::size_t>(at - begin());
         for (; first != last; ++first, ++i) {
-            insert(data_ + i, *first);
+            insert(begin() + i, *first);
         }
     }
     /// Drops the first n.
     void erase_front(std::size_t n) noexcept {
+        T* const all = begin();
         for (std::size_t i = n; i < size_; ++i) {
-            data_[i - n] = std::move(data_[i]);
+            all[i - n] = static_cast<T&&>(all[i]);
         }
         while (n-- > 0) {
             pop_back();
@@ -116,11 +153,12 @@ public:
     /// Drops every element for which `drop(element)` holds.
     template <class Predicate>
     void erase_if(Predicate drop) {
+        T* const all = begin();
         std::size_t kept = 0;
         for (std::size_t i = 0; i < size_; ++i) {
-            if (!drop(std::as_const(data_[i]))) {
+            if (!drop(static_cast<const T&>(all[i]))) {
                 if (kept != i) {
-                    data_[kept] = std::move(data_[i]);
+                    all[kept] = static_cast<T&&>(all[i]);
                 }
                 ++kept;
             }
@@ -131,20 +169,17 @@ public:
     }
 
 private:
-    void grow(std::size_t capacity) {
+    [[gnu::cold]] void grow(std::size_t capacity) {
         auto* block = static_cast<T*>(::operator new(capacity * sizeof(T)));
+        T* const all = begin();
         for (std::size_t i = 0; i < size_; ++i) {
-            ::new (static_cast<void*>(block + i)) T(std::move(data_[i]));
-            data_[i].~T();
+            ::new (static_cast<void*>(block + i)) T(static_cast<T&&>(all[i]));
+            all[i].~T();
         }
-        ::operator delete(static_cast<void*>(data_));
+        ::operator delete(data_);
         data_ = block;
         capacity_ = capacity;
     }
-
-    T* data_ = nullptr;
-    std::size_t size_ = 0;
-    std::size_t capacity_ = 0;
 };
 
 /// As std::unique_ptr: owns one object made by new.
@@ -153,11 +188,13 @@ class owner {
 public:
     owner() noexcept = default;
     explicit owner(T* object) noexcept : object_(object) {}
-    owner(owner&& other) noexcept : object_(other.release()) {}
+    owner(owner&& other) noexcept : object_(other.object_) { other.object_ = nullptr; }
     template <class D>
     owner(owner<D>&& other) noexcept : object_(other.release()) {}
     owner& operator=(owner other) noexcept {
-        std::swap(object_, other.object_);
+        T* const mine = object_;
+        object_ = other.object_;
+        other.object_ = mine;
         return *this;
     }
     ~owner() { delete object_; }
@@ -166,7 +203,11 @@ public:
     [[nodiscard]] T& operator*() const noexcept { return *object_; }
     [[nodiscard]] T* operator->() const noexcept { return object_; }
     [[nodiscard]] explicit operator bool() const noexcept { return object_ != nullptr; }
-    [[nodiscard]] T* release() noexcept { return std::exchange(object_, nullptr); }
+    [[nodiscard]] T* release() noexcept {
+        T* const object = object_;
+        object_ = nullptr;
+        return object;
+    }
     void reset() noexcept { delete release(); }
 
 private:

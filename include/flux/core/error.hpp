@@ -7,6 +7,7 @@
 #pragma once
 
 #include <flux/config.hpp>
+#include <flux/core/dynamic_array.hpp>
 
 #include <atomic>
 #include <cerrno>
@@ -17,7 +18,6 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 namespace flux::inline FLUX_ABI {
 
@@ -173,7 +173,7 @@ namespace flux::inline FLUX_ABI {
 /// Cost     32 octets; one allocation for the first piece of context.
 class error : public std::exception {
     struct facts {
-        std::vector<std::string> activities; // innermost first
+        detail::dynamic_array<std::string> activities; // innermost first
         std::string peer;
         std::uint64_t bytes_sent = 0;
         unsigned attempt = 0;
@@ -266,8 +266,8 @@ public:
     [[nodiscard]] std::string message() const {
         std::string text;
         if (const facts* k = known()) {
-            for (auto it = k->activities.rbegin(); it != k->activities.rend(); ++it) {
-                text += *it;
+            for (std::size_t i = k->activities.size(); i-- > 0;) {
+                text += k->activities[i];
                 text += ": ";
             }
         }

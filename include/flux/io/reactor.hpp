@@ -110,7 +110,7 @@ public:
     /// Errors   throws flux::error where neither driver can be had, or the one asked for is refused;
     ///          errc::invalid_argument for options or a FLUX_DRIVER that cannot be.
     explicit reactor(reactor_options options = reactor_options())
-        : scheduler(std::make_shared<detail::eventfd_mailbox>(), scheduler_kind::reactor), options_(checked(options)),
+        : scheduler(std::shared_ptr<detail::mailbox>(new detail::eventfd_mailbox), scheduler_kind::reactor), options_(checked(options)),
           wake_op_(*this, static_cast<detail::eventfd_mailbox&>(*mailbox()).fd()) {
         open_driver();
         set_now(clock::now());

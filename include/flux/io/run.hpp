@@ -107,9 +107,13 @@ private:
 /// While it exists, SIGINT and SIGTERM stop a group, and a second one ends the process.
 class stop_signals {
 public:
-    explicit stop_signals(stop_group& group) noexcept {
+    /// Params  group  borrowed; null: nothing happens.
+    explicit stop_signals(stop_group* group) noexcept : on_(group != nullptr) {
+        if (!on_) {
+            return;
+        }
         stop_group* nobody = nullptr;
-        const bool alone = target().compare_exchange_strong(nobody, &group);
+        const bool alone = target().compare_exchange_strong(nobody, group);
         FLUX_ASSERT(alone, "run() in two threads at once: only one of them can handle_signals");
         seen().store(false);
         struct ::sigaction action {};
@@ -122,6 +126,9 @@ public:
     stop_signals(const stop_signals&) = delete;
     stop_signals& operator=(const stop_signals&) = delete;
     ~stop_signals() {
+        if (!on_) {
+            return;
+        }
         ::sigaction(SIGINT, &before_int_, nullptr);
         ::sigaction(SIGTERM, &before_term_, nullptr);
         target().store(nullptr);
@@ -161,6 +168,7 @@ private:
         return handlers;
     }
 
+    const bool on_;
     struct ::sigaction before_int_ {};
     struct ::sigaction before_term_ {};
 };
@@ -212,7 +220,7 @@ int run_program(task<T> main, const run_options& options) {
         if (!options.handle_signals) {
             return r.run(std::move(main));
         }
-        const stop_signals signals(group);
+        const stop_signals signals(&group);
         struct note {
             ~note() { *signalled = signals->came(); }
             bool* signalled;

@@ -13,12 +13,11 @@
 #include <cstddef>
 #include <exception>
 #include <mutex>
-#include <optional>
 #include <system_error>
-#include <thread>
 #include <type_traits>
 #include <utility>
 
+#include <pthread.h>
 #include <sched.h>
 
 namespace flux::inline FLUX_ABI {
@@ -51,8 +50,12 @@ namespace detail {
 /// Leaves the calling thread one of its CPUs, and gives the others back at the end.
 class cpu_pin {
 public:
+    /// Params  wanted  false: nothing happens.
     /// Errors  throws flux::error.
-    explicit cpu_pin(unsigned worker) {
+    cpu_pin(unsigned worker, bool wanted) : pinned_(wanted) {
+        if (!wanted) {
+            return;
+        }
         if (::sched_getaffinity(0, sizeof before_, &before_) != 0) {
             throw error::from_errno(errno).doing("sched_getaffinity");
         }
@@ -70,9 +73,14 @@ public:
     }
     cpu_pin(const cpu_pin&) = delete;
     cpu_pin& operator=(const cpu_pin&) = delete;
-    ~cpu_pin() { ::sched_setaffinity(0, sizeof before_, &before_); }
+    ~cpu_pin() {
+        if (pinned_) {
+            ::sched_setaffinity(0, sizeof before_, &before_);
+        }
+    }
 
 private:
+    const bool pinned_;
     ::cpu_set_t before_{};
 };
 
@@ -86,10 +94,7 @@ public:
     template <class F>
     void work(F& f, unsigned index) noexcept {
         try {
-            std::optional<cpu_pin> pin;
-            if (options_.pin) {
-                pin.emplace(index);
-            }
+            const cpu_pin pin(index, options_.pin);
             reactor r(options_.reactor);
             if (index == 0) {
                 print_fallback(r);
@@ -133,6 +138,21 @@ private:
     std::exception_ptr first_failure_; // guarded by mutex_ until the threads are joined
 };
 
+// A thread that is not worker 0. Not std::thread, which costs a program that serves half a hundred functions.
+template <class F>
+struct worker_start {
+    worker_team* team;
+    F* f;
+    unsigned index;
+    ::pthread_t thread;
+
+    static void* run(void* self) noexcept {
+        const auto& start = *static_cast<const worker_start*>(self);
+        start.team->work(*start.f, start.index);
+        return nullptr;
+    }
+};
+
 } // namespace detail
 
 /// Runs `f(worker)` or `f(worker, worker_group)` for worker 0 .. n-1, each on a reactor and thread of its own, until
@@ -147,22 +167,23 @@ void run_workers(unsigned n, F&& f, workers_options options = workers_options())
     FLUX_ASSERT(n > 0, "run_workers needs at least one worker");
     detail::ignore_sigpipe();
     detail::worker_team team(n, options);
-    std::optional<detail::stop_signals> signals;
-    if (options.handle_signals) {
-        signals.emplace(team.stops());
+    const detail::stop_signals signals(options.handle_signals ? &team.stops() : nullptr);
+    using worker = detail::worker_start<std::remove_reference_t<F>>;
+    detail::dynamic_array<worker> others; // in place from here on: their threads refer to them
+    others.reserve(n - 1);
+    int refused = 0;
+    for (unsigned i = 1; i < n && refused == 0; ++i) {
+        others.push_back(worker{&team, &f, i, {}});
+        refused = ::pthread_create(&others.back().thread, nullptr, &worker::run, &others.back());
     }
-    detail::dynamic_array<std::thread> threads;
-    threads.reserve(n - 1);
-    try {
-        for (unsigned i = 1; i < n; ++i) {
-            threads.emplace_back([&team, &f, i] { team.work(f, i); });
-        }
+    if (refused == 0) {
         team.work(f, 0);
-    } catch (const std::system_error& e) { // no more threads: those that run end
-        team.failed(std::make_exception_ptr(error(e.code()).doing("worker thread")));
+    } else { // those that run end
+        others.pop_back();
+        team.failed(std::make_exception_ptr(error::from_errno(refused).doing("worker thread")));
     }
-    for (std::thread& t : threads) {
-        t.join();
+    for (const worker& other : others) {
+        ::pthread_join(other.thread, nullptr);
     }
     team.rethrow_failure();
 }

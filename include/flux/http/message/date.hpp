@@ -72,6 +72,28 @@ private:
     bool ok_ = true;
 };
 
+// The Gregorian calendar in whole numbers: std::chrono::year_month_day does the same in eighty functions, which every
+// program that serves would carry.
+struct civil_date {
+    /// Params  days  since 1970-01-01; from the year 0 on.
+    constexpr explicit civil_date(long long days) noexcept {
+        // Counted from 0000-03-01, so that the leap day is the last of its year; eras of 400 years are all alike.
+        const auto since = static_cast<unsigned long long>(days + 719'468 + 146'097); // and one era more: January of 0 comes before
+        const auto of_era = static_cast<unsigned>(since % 146'097);
+        const unsigned year_of_era = (of_era - of_era / 1'460 + of_era / 36'524 - of_era / 146'096) / 365;
+        const unsigned of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        const unsigned months = (5 * of_year + 2) / 153; // since March
+        day = of_year - (153 * months + 2) / 5 + 1;
+        month = months < 10 ? months + 3 : months - 9;
+        year = static_cast<unsigned>(since / 146'097) * 400 - 400 + year_of_era + (month <= 2 ? 1U : 0U);
+        weekday = static_cast<unsigned>((since + 3) % 7);
+    }
+    unsigned year;
+    unsigned month;   // from 1
+    unsigned day;     // from 1
+    unsigned weekday; // from Sunday, 0
+};
+
 struct date_parts {
     int year = 0;
     unsigned month = 0; // from 1
@@ -103,14 +125,15 @@ struct date_parts {
 /// Params  t  a year from 0 to 9999.
 /// Source  RFC 9110 5.6.7.
 inline void format_date(std::chrono::sys_seconds t, char (&out)[date_size]) noexcept {
-    const auto days = std::chrono::floor<std::chrono::days>(t);
-    const std::chrono::year_month_day date(days);
-    const auto second_of_day = static_cast<unsigned>((t - days).count());
+    const long long seconds = t.time_since_epoch().count();
+    const long long days = (seconds >= 0 ? seconds : seconds - 86'399) / 86'400;
+    const auto second_of_day = static_cast<unsigned>(seconds - days * 86'400);
+    const detail::civil_date date(days);
     const auto put = [](char* p, std::string_view text) { return p + text.copy(p, text.size()); };
-    char* p = put(put(out, detail::day_names[std::chrono::weekday(days).c_encoding()]), ", ");
-    p = put(detail::put_digits(p, static_cast<unsigned>(date.day()), 2), " ");
-    p = put(put(p, detail::month_names[static_cast<unsigned>(date.month()) - 1]), " ");
-    p = put(detail::put_digits(p, static_cast<unsigned>(static_cast<int>(date.year())), 4), " ");
+    char* p = put(put(out, detail::day_names[date.weekday]), ", ");
+    p = put(detail::put_digits(p, date.day, 2), " ");
+    p = put(put(p, detail::month_names[date.month - 1]), " ");
+    p = put(detail::put_digits(p, date.year, 4), " ");
     p = put(detail::put_digits(p, second_of_day / 3600, 2), ":");
     p = put(detail::put_digits(p, second_of_day / 60 % 60, 2), ":");
     put(detail::put_digits(p, second_of_day % 60, 2), " GMT");

@@ -241,7 +241,7 @@ private:
 ///          called by all threads at the same time.
 class router {
 public:
-    router() : core_(std::make_shared<detail::router_core>()), scope_(core_->scopes.front().get()) {}
+    router() : core_(new detail::router_core), scope_(core_->scopes.front().get()) {}
     router(router&&) noexcept = default;
     router& operator=(router&&) noexcept = default;
     router(const router&) = delete;
