@@ -120,7 +120,7 @@ public:
         return "R\t350101000000Z\t250101000000Z\t" + serial + "\tunknown\t/CN=" + p.name + "\n";
     }
     void run(const std::string& command) const {
-        if (std::system((command + " >" + dir_ + "/log 2>&1").c_str()) != 0) {
+        if (std::system(("(" + command + ") >" + dir_ + "/log 2>&1").c_str()) != 0) {
             throw std::runtime_error(command + "\n" + slurp(dir_ + "/log"));
         }
     }

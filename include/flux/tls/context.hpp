@@ -77,11 +77,7 @@ public:
             ::wolfSSL_CTX_SetMinEccKey_Sz(native(), 256) != WOLFSSL_SUCCESS) {
             return bad("the lowest key sizes cannot be set");
         }
-        int groups[] = {WOLFSSL_ECC_X25519, WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_SECP384R1};
-        if (::wolfSSL_CTX_set_groups(native(), groups, 3) != WOLFSSL_SUCCESS) {
-            return bad("X25519, P-256 and P-384 are not all supported");
-        }
-        return {};
+        return set_groups(s.max_version);
     }
     /// After the identity, if there is one.
     [[nodiscard]] result<void> set_suites() {
@@ -130,8 +126,7 @@ public:
         }
         const int loaded = ::wolfSSL_CTX_use_PrivateKey_buffer(native(), octets_of(*key), static_cast<long>(key->size()),
                                                                WOLFSSL_FILETYPE_ASN1);
-        const bool belongs = loaded == WOLFSSL_SUCCESS && ::wolfSSL_CTX_check_private_key(native()) == WOLFSSL_SUCCESS &&
-                             has_public_point(*key, own.front());
+        const bool belongs = loaded == WOLFSSL_SUCCESS && is_pair(*key, own.front());
         ::explicit_bzero(key->data(), key->size());
         if (loaded != WOLFSSL_SUCCESS) {
             return flux::fail(make_error(errc::bad_file, key_name + ": no usable private key"));
@@ -200,6 +195,19 @@ private:
         }
         return is_server ? ::wolfTLS_server_method() : ::wolfTLS_client_method();
     }
+    // The list is for TLS 1.3; a context without it takes groups one by one.
+    [[nodiscard]] result<void> set_groups(version highest) {
+        int groups[] = {WOLFSSL_ECC_X25519, WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_SECP384R1};
+        bool all = true;
+        if (highest == version::tls_1_2) {
+            for (const int g : groups) {
+                all = all && ::wolfSSL_CTX_UseSupportedCurve(native(), static_cast<word16>(g)) == WOLFSSL_SUCCESS;
+            }
+        } else {
+            all = ::wolfSSL_CTX_set_groups(native(), groups, 3) == WOLFSSL_SUCCESS;
+        }
+        return all ? result<void>() : bad("X25519, P-256 and P-384 are not all supported");
+    }
     [[nodiscard]] static std::string aes_suites() {
         return "TLS13-AES128-GCM-SHA256:TLS13-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256:"
                "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
@@ -241,7 +249,7 @@ private:
         return text;
     }
     // The library takes any two keys of one curve for a pair: the public point is computed and compared.
-    [[nodiscard]] static bool has_public_point(std::string_view key_der, const certificate& c) {
+    [[nodiscard]] bool is_pair(std::string_view key_der, const certificate& c) const {
         std::string point;
         if (c.key == key_kind::elliptic) {
             const auto key = std::make_unique<ecc_key>();
@@ -274,7 +282,7 @@ private:
             return !point.empty() && c.public_key.ends_with(point);
         }
 #endif
-        return true;
+        return ::wolfSSL_CTX_check_private_key(native()) == WOLFSSL_SUCCESS;
     }
     // The block with the key; other blocks of the file (parameters, certificates) are skipped.
     [[nodiscard]] static result<std::string> private_key(const source& s, const std::string& name) {

@@ -298,6 +298,11 @@ public:
         if (code == errc::truncated) {
             return make_error(code, complete_ ? "" : "during the handshake");
         }
+        if (code == errc::unknown_authority && !chain_.empty()) {
+            if (const auto f = explain_chain(chain_, expected_, std::time(nullptr))) {
+                return make_error(f->code, f->what);
+            }
+        }
         return make_error(code, chain_words(code));
     }
 
@@ -397,6 +402,11 @@ private:
         }
         code_ = code;
         failed_ = true;
+        if (code == NO_PEER_CERT && out_.empty() && ::wolfSSL_version(ssl_.get()) == TLS1_2_VERSION) {
+            // The library says nothing here. Nothing that a TLS 1.2 server has sent by now was encrypted.
+            const char record[] = {21, 3, 3, 0, 2, 2, static_cast<char>(alert::handshake_failure)};
+            out_.append(std::string_view(record, sizeof record));
+        }
         return progress::failed;
     }
     // The library wants something in the middle of a write: there is no such state.

@@ -374,4 +374,24 @@ namespace detail {
     return std::nullopt;
 }
 
+/// Why the library may have refused a chain, in words that its one number does not have: it calls a chain unknown
+/// when any authority of it is expired, constrained or too weak.
+[[nodiscard]] inline std::optional<finding> explain_chain(const std::vector<certificate>& chain, expectation e, unix_seconds now) {
+    const auto path = path_to_anchor(chain, *e.anchors);
+    if (!path) {
+        return std::nullopt;
+    }
+    for (const std::size_t i : *path) {
+        const std::string who = "certificate " + detail::quoted(chain[i].subject);
+        if (now > chain[i].not_after) {
+            return finding(errc::certificate_expired, who + " expired on " + date_text(chain[i].not_after));
+        }
+        if (now < chain[i].not_before) {
+            return finding(errc::certificate_not_yet_valid, who + " is valid from " + date_text(chain[i].not_before));
+        }
+    }
+    e.host = {};
+    return judge_chain(chain, e);
+}
+
 } // namespace flux::inline FLUX_ABI::tls
