@@ -106,6 +106,8 @@ public:
         return sink_->add_trailer(name, value);
     }
 
+    /// Where it writes to; for layers.
+    [[nodiscard]] response_sink& sink() noexcept { return *sink_; }
     /// For send_file() of send_file.hpp.
     [[nodiscard]] direct_output* direct(std::uint64_t octets) { return begin() ? sink_->direct(octets) : nullptr; }
 
