@@ -5,8 +5,6 @@
 //
 // Pieces go to FILE.part, finished ones are listed in FILE.part.done; when all are there, FILE.part becomes FILE.
 // Without ranges or a validator at the server it is one stream from the beginning.
-#include <flux.hpp>
-
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -16,6 +14,8 @@
 #include <fstream>
 #include <string>
 #include <vector>
+
+#include <flux.hpp>
 
 using namespace std::chrono_literals;
 namespace http = flux::http;
@@ -33,7 +33,9 @@ struct job {
     [[nodiscard]] std::string done() const { return file + ".part.done"; }
 };
 
-[[nodiscard]] flux::error failed(const std::string& what) { return flux::error::from_errno(errno).doing(what); }
+[[nodiscard]] flux::error failed(const std::string& what) {
+    return flux::error::from_errno(errno).doing(what);
+}
 
 // Writes a body into the file, from `at` on; yields how much it was. What a failed attempt counted is taken back.
 flux::task<std::uint64_t> save(job* j, http::client_response* r, std::uint64_t at, std::uint64_t limit) {
@@ -47,7 +49,9 @@ flux::task<std::uint64_t> save(job* j, http::client_response* r, std::uint64_t a
         if (!fits || ::pwrite(j->out.get(), octets->data(), octets->size(), static_cast<off_t>(at + n)) !=
                          static_cast<ssize_t>(octets->size())) {
             j->have -= n;
-            co_return flux::fail(!octets ? octets.error() : !fits ? flux::error(flux::errc::protocol) : failed("write"));
+            co_return flux::fail(!octets ? octets.error()
+                                 : !fits ? flux::error(flux::errc::protocol)
+                                         : failed("write"));
         }
         n += octets->size();
         j->have += octets->size();
@@ -144,13 +148,18 @@ flux::task<> show(const job* j) {
     double rate = 0;
     for (std::uint64_t before = j->have;; before = j->have) {
         co_await flux::sleep_for(pause);
-        const double now = static_cast<double>(j->have - std::min(before, j->have)) * 1000.0 / static_cast<double>(pause.count());
+        const double now =
+            static_cast<double>(j->have - std::min(before, j->have)) * 1000.0 / static_cast<double>(pause.count());
         rate = rate == 0 ? now : rate * 0.8 + now * 0.2;
         const double part = j->size == 0 ? 0 : static_cast<double>(j->have) / static_cast<double>(j->size);
-        const long eta = rate > 0 && j->size != 0 ? static_cast<long>(static_cast<double>(j->size - j->have) / rate) : 0;
+        const long eta =
+            rate > 0 && j->size != 0 ? static_cast<long>(static_cast<double>(j->size - j->have) / rate) : 0;
         const std::string bar(static_cast<std::size_t>(part * 30), '=');
-        std::fprintf(stderr, terminal ? "\r[%-30s] %3d %%  %8.1f MiB  %7.1f MiB/s  ETA %ld:%02ld " : "[%s] %d %% %.1f MiB %.1f MiB/s ETA %ld:%02ld\n",
-                     bar.c_str(), static_cast<int>(part * 100), static_cast<double>(j->have) / 1048576, rate / 1048576, eta / 60, eta % 60);
+        std::fprintf(stderr,
+                     terminal ? "\r[%-30s] %3d %%  %8.1f MiB  %7.1f MiB/s  ETA %ld:%02ld "
+                              : "[%s] %d %% %.1f MiB %.1f MiB/s ETA %ld:%02ld\n",
+                     bar.c_str(), static_cast<int>(part * 100), static_cast<double>(j->have) / 1048576, rate / 1048576,
+                     eta / 60, eta % 60);
     }
 }
 
