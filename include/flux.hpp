@@ -74,6 +74,7 @@
 #include <flux/net/happy_eyeballs.hpp>
 #include <flux/net/tcp_connector.hpp>
 #include <flux/net/connector.hpp>
+#include <flux/net/inherited.hpp>
 #include <flux/net/listener.hpp>
 #include <flux/net/octet_input.hpp>
 #include <flux/net/proxy_errc.hpp>

@@ -42,7 +42,11 @@ public:
 
     [[nodiscard]] reactor& home() const noexcept { return *home_; }
     [[nodiscard]] int fd() const noexcept { return fd_.get(); }
-    [[nodiscard]] bool has_outcome() const noexcept { return next_ != queue_.size() || failed_ != 0; }
+    [[nodiscard]] bool has_outcome() const noexcept { return next_ != queue_.size() || failed_ != 0 || is_exhausted(); }
+    /// No connection comes any more, and all that came were taken.
+    [[nodiscard]] bool is_exhausted() const noexcept {
+        return stopping_ && !io_op::in_flight() && next_ == queue_.size();
+    }
     [[nodiscard]] bool is_closing() const noexcept { return closing_; }
 
     /// An accept that suspends is the one accept until it has its outcome, not only until it is woken; the core
@@ -74,6 +78,14 @@ public:
         return -std::exchange(failed_, 0);
     }
 
+    void stop_accepting() noexcept {
+        stopping_ = true;
+        if (io_op::in_flight()) {
+            home_->driver().cancel(*this);
+        } else {
+            wake_waiter();
+        }
+    }
     void close() noexcept {
         owned_ = false;
         closing_ = true;
@@ -93,7 +105,7 @@ private:
     ~listener_core() = default;
 
     void arm() noexcept {
-        if (!io_op::in_flight() && !closing_) {
+        if (!io_op::in_flight() && !closing_ && !stopping_) {
             home_->driver().start(*this);
         }
     }
@@ -117,6 +129,8 @@ private:
         }
         if (self.closing_) {
             self.close_if_idle();
+        } else if (self.stopping_) {
+            self.wake_waiter();
         } else if (self.waiter_ != nullptr) {
             self.arm();
         }
@@ -165,6 +179,7 @@ private:
     int failed_ = 0;
     bool owned_ = true;
     bool closing_ = false;
+    bool stopping_ = false;
     bool accepting_ = false;
 };
 
@@ -220,7 +235,7 @@ public:
         if (refused_ != errc{}) {
             return fail(refused_);
         }
-        if (core_->is_closing()) {
+        if (core_->is_closing() || core_->is_exhausted()) {
             return fail(errc::closed);
         }
         const int fd = core_->take();
@@ -296,6 +311,14 @@ public:
     ///          the context's reason.
     /// Cancel   at once; a connection that arrives later is kept for the next accept().
     [[nodiscard]] detail::accept_op<Stream> accept() noexcept { return detail::accept_op<Stream>(core_); }
+
+    /// Accepts no more: accept() yields the connections that were accepted already, then fails with errc::closed.
+    /// Those that wait in the kernel are for another descriptor of the same socket, or refused at close().
+    void stop_accepting() noexcept {
+        if (is_open()) {
+            core_->stop_accepting();
+        }
+    }
 
     /// Stops listening: an accept() that waits fails with errc::closed, and connections that were accepted but
     /// not taken are closed.

@@ -5,12 +5,17 @@
 #include <flux/core/dynamic_array.hpp>
 #include <flux/http/server/server.hpp>
 #include <flux/io/workers.hpp>
+#include <flux/net/inherited.hpp>
 #include <flux/net/listener.hpp>
 
+#include <cerrno>
+#include <concepts>
 #include <cstdio>
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include <fcntl.h>
 
 namespace flux::inline FLUX_ABI {
 
@@ -21,6 +26,7 @@ struct serve_options {
     workers_options workers_setup{};
     unsigned workers = 1; ///< reactors, each on its own thread with its own SO_REUSEPORT listener
     bool announce = true; ///< say on stderr where it listens
+    bool inherit = true;  ///< take over a socket that listens there already and was handed to this process (LISTEN_FDS)
 };
 static_assert(std::is_trivially_destructible_v<serve_options>);
 
@@ -34,24 +40,48 @@ struct as_accepted {
     }
 };
 
-template <class Listener, class Wrap>
-task<> serve_worker(unique_fd listening, const http::router* app, const http::server_options* options, const Wrap* wrap) {
+template <class Listener, class Wrap, class Observer>
+task<> serve_worker(unique_fd listening, const http::router* app, const http::server_options* options, const Wrap* wrap,
+                    Observer* observer) {
     auto ctx = co_await this_context();
     auto listener = (*wrap)(Listener(reactor::of(ctx.home()), std::move(listening)));
-    http::basic_server<decltype(listener)> server(*app, *options);
-    co_await server.serve(std::move(listener));
+    if constexpr (std::same_as<Observer, http::no_connection_observer>) {
+        http::basic_server<decltype(listener)> server(*app, *options);
+        co_await server.serve(std::move(listener));
+    } else {
+        http::basic_server<decltype(listener), Observer> server(*app, *options, *observer);
+        co_await server.serve(std::move(listener));
+    }
 }
 
-/// Params  wrap  makes the listener whose connections are served of the one that listens.
-template <class Listener, class Wrap = as_accepted>
-void serve_on(const endpoint& where, const http::router& app, const serve_options& options, const Wrap& wrap = Wrap()) {
+// The socket of one worker: an inherited one, one more descriptor of it, or a new one.
+template <class Listener>
+[[gnu::cold]] result<unique_fd> socket_of_worker(const endpoint& where, const listen_options& how, bool& inherits,
+                                                 const unique_fd* first) {
+    unique_fd fd = inherits ? inherited_listener(where) : unique_fd();
+    if (!fd && inherits && first != nullptr) {
+        fd.reset(::fcntl(first->get(), F_DUPFD_CLOEXEC, 0));
+        if (!fd) {
+            return fail(error::from_errno(errno).doing("copy of an inherited socket"));
+        }
+    }
+    inherits = static_cast<bool>(fd);
+    return fd ? result<unique_fd>(std::move(fd)) : Listener::open(where, how);
+}
+
+/// Params  wrap      makes the listener whose connections are served of the one that listens.
+///         observer  told of all connections, by all workers; null for no_connection_observer.
+template <class Listener, class Wrap = as_accepted, class Observer = http::no_connection_observer>
+void serve_on(const endpoint& where, const http::router& app, const serve_options& options, const Wrap& wrap = Wrap(),
+              Observer* observer = nullptr) {
     listen_options how = options.listen;
     how.reuse_port = how.reuse_port || options.workers > 1;
     // Bound before the first worker runs, so that a taken port fails at once and port 0 is one port for all.
     flux::detail::dynamic_array<unique_fd> listening;
     endpoint bound = where;
+    bool inherits = options.inherit; // then: whether the first socket was inherited
     for (unsigned i = 0; i < options.workers; ++i) {
-        auto fd = Listener::open(bound, how);
+        auto fd = socket_of_worker<Listener>(bound, how, inherits, listening.empty() ? nullptr : &listening.front());
         if (!fd) {
             throw_error(std::move(fd).error());
         }
@@ -65,7 +95,7 @@ void serve_on(const endpoint& where, const http::router& app, const serve_option
         std::fprintf(stderr, "flux: listening on %s\n", bound.to_string().c_str());
     }
     const auto worker = [&](unsigned index) {
-        return serve_worker<Listener>(std::move(listening[index]), &app, &options.server, &wrap);
+        return serve_worker<Listener>(std::move(listening[index]), &app, &options.server, &wrap, observer);
     };
     run_workers(options.workers, worker, options.workers_setup);
 }
@@ -97,6 +127,20 @@ template <class Options = serve_options>
         [&] {
             const endpoint at = detail::serving_place(where, options);
             detail::serve_on<basic_listener<socket_stream>>(at, app, options); // one type for TCP and Unix: one instantiation
+        },
+        signalled);
+}
+
+/// The same, with a connection_observer that is told of the connections of all workers: with more than one it must
+/// stand calls from several threads at once.
+/// Params  observer  borrowed
+template <class Observer>
+[[nodiscard]] int serve(std::string_view where, const http::router& app, const serve_options& options, Observer& observer) {
+    const bool signalled = true;
+    return detail::exit_status(
+        [&] {
+            const endpoint at = detail::serving_place(where, options);
+            detail::serve_on<basic_listener<socket_stream>>(at, app, options, detail::as_accepted(), &observer);
         },
         signalled);
 }

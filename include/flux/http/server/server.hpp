@@ -66,12 +66,18 @@ private:
         shielded.set_value(&flux::detail::value_tag<server_drain>, &core_.draining);
         task_scope connections(context(shielded), scope_policy::collect);
         auto accepted = co_await attempt(accept_loop(listener, connections));
-        core_.accepts_still = ctx.stopped() && core_.options.drain_notice.count() > 0;
+        core_.accepts_still = ctx.stopped();
         core_.announce_drain();
-        if (core_.accepts_still) {
+        if (core_.accepts_still && core_.options.drain_notice.count() > 0) {
             accepted = co_await attempt(shield(core_.options.drain_notice, accept_loop(listener, connections)));
-            core_.accepts_still = false;
         }
+        if constexpr (requires { listener.stop_accepting(); }) { // who was accepted already is served
+            listener.stop_accepting();
+            if (core_.accepts_still) {
+                accepted = co_await attempt(shield(milliseconds(1'000), accept_loop(listener, connections)));
+            }
+        }
+        core_.accepts_still = false;
         ignore_result(accepted, "it ends with the stop or the close of the listener, which is no failure");
         listener.close();
         core_.drain();

@@ -15,6 +15,7 @@
 #include <flux/http/server/connection_observer.hpp>
 #include <flux/http/server/exchange_run.hpp>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -31,6 +32,7 @@ class server_connection final : private drainable, private request::remote_sourc
 public:
     server_connection(server_core& server, Stream&& stream, context_node& parent, connection_start how, Observer* observer)
         : server_(&server), stream_(std::move(stream)), node_(parent), how_(how), ends_at_(deadline_after(now(), options().lifetime)),
+          first_octet_by_(deadline_after(now(), options().head_timeout)),
           log_(observer, server.stats.accepted, now(), stream_) {
         server.connections.push_back(*this);
         ++(how.too_many ? server.turned_away : server.stats.connections);
@@ -115,7 +117,11 @@ public:
             release_exchange();
             log_.tell(connection_event::idle);
         }
-        node_.limit(deadline_after(now(), requests_ == 0 ? options().head_timeout : options().idle_timeout));
+        if (requests_ == 0) {
+            node_.limit(first_octet_by_);
+        } else {
+            node_.limit(deadline_after(now(), options().idle_timeout));
+        }
         if (server_->is_draining()) {
             drain();
         }
@@ -291,8 +297,13 @@ private:
 
     // drainable
     void drain() noexcept override {
-        if (ex_ == nullptr && !taker_ && !server_->accepts_still) {
+        if (ex_ != nullptr || taker_ || server_->accepts_still) {
+            return;
+        }
+        if (requests_ != 0) {
             node_.stop(stop_reason::shutdown);
+        } else { // its first request may be on its way
+            node_.limit(std::min(deadline_after(now(), options().fresh_grace), first_octet_by_), stop_reason::shutdown);
         }
     }
     // request::remote_source
@@ -311,6 +322,7 @@ private:
     stream_taker taker_;     // who gets the stream after HTTP
     connection_start how_;
     time_point ends_at_;     // from then on an answer is the last one
+    time_point first_octet_by_;
     exchange_tally tally_;
     std::uint32_t requests_ = 0;
     bool last_request_ = false;

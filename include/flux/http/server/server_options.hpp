@@ -73,6 +73,9 @@ struct server_options {
     /// After a stop: how long connections are still accepted, while every answer says `Connection: close` and
     /// request::draining() is true, so that a load balancer can look elsewhere first.
     milliseconds drain_notice{0};
+    /// When the listener is closed, idle connections are, too. One that has not sent its first request yet gets this
+    /// much time for it.
+    milliseconds fresh_grace{1'000};
     /// After that: how long requests in flight may take. Then their contexts are stopped with `shutdown`.
     milliseconds drain_timeout{15'000};
 
