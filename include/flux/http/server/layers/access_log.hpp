@@ -9,11 +9,13 @@
 #pragma once
 
 #include <flux/core/dynamic_array.hpp>
+#include <flux/core/time.hpp>
 #include <flux/coro/task.hpp>
 #include <flux/http/message/date.hpp>
 #include <flux/http/server/layers/request_id.hpp>
 #include <flux/http/server/middleware.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <concepts>
 #include <cstdint>
@@ -96,7 +98,8 @@ private:
 
 // What is known of an exchange before its end.
 struct logged_exchange {
-    time_point started{};
+    time_point started{};       // by the loop, whose time stands still during a turn, and may be virtual
+    time_point really_started{}; // by the clock
     std::chrono::system_clock::time_point at{};
     std::string id;
     std::string error;
@@ -113,8 +116,8 @@ struct logged_exchange {
     line.number("status", to_number(end.code));
     line.number("received", end.received);
     line.number("sent", end.sent);
-    const auto took = std::chrono::duration_cast<microseconds>(now - known.started).count();
-    line.thousandths("ms", took < 0 ? 0 : static_cast<std::uint64_t>(took));
+    const duration took = std::max(now - known.started, clock::now() - known.really_started);
+    line.thousandths("ms", static_cast<std::uint64_t>(std::chrono::duration_cast<microseconds>(took).count()));
     if (!known.id.empty()) {
         line.text("id", known.id);
     }
@@ -160,6 +163,7 @@ public:
         auto made = flux::detail::make_owner<detail::logged_exchange>();
         detail::logged_exchange& known = *made;
         known.started = ctx.home().now();
+        known.really_started = clock::now();
         known.at = std::chrono::system_clock::now();
         if (const std::string_view* id = ctx.template get<request_id_key>()) {
             known.id = *id;
