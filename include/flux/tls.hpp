@@ -16,6 +16,7 @@
 #include <flux/tls/settings.hpp>
 #include <flux/tls/context.hpp>
 #include <flux/tls/certificate_table.hpp>
+#include <flux/tls/certificate_files.hpp>
 #include <flux/tls/session_cache.hpp>
 #include <flux/tls/stream.hpp>
 #include <flux/tls/connector.hpp>

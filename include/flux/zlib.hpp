@@ -10,4 +10,5 @@
 #include <flux/zlib/body.hpp>
 #include <flux/zlib/client_decoding.hpp>
 #include <flux/zlib/encoder.hpp>
+#include <flux/zlib/compress.hpp>
 // --- end of the include list ---

@@ -85,6 +85,17 @@ private:
     server_context_ptr default_;
 };
 
+/// Keeps a table up to date; asked before each look into it. certificate_files.hpp has one.
+class table_refresher {
+public:
+    table_refresher() = default;
+    table_refresher(const table_refresher&) = delete;
+    table_refresher& operator=(const table_refresher&) = delete;
+    virtual ~table_refresher() = default;
+    /// From any thread, also at the same time; must be quick when nothing is due.
+    virtual void refresh(certificate_table& table) noexcept = 0;
+};
+
 /// What an on_client_hello hook says: a context, an alert, or that the table decides.
 class hello_answer {
 public:
@@ -118,8 +129,16 @@ public:
     server_config(const server_config&) = delete;
     server_config& operator=(const server_config&) = delete;
 
-    [[nodiscard]] certificate_table& table() noexcept { return table_; }
-    [[nodiscard]] const certificate_table& table() const noexcept { return table_; }
+    /// May be changed by any thread at any time, whoever shares this.
+    [[nodiscard]] certificate_table& table() const noexcept { return table_; }
+    void refresh_by(std::shared_ptr<table_refresher> r) { refresher_ = std::move(r); }
+    /// The table's answer, brought up to date first.
+    [[nodiscard]] server_context_ptr find(std::string_view name) const {
+        if (refresher_ != nullptr) {
+            refresher_->refresh(table_);
+        }
+        return table_.find(name);
+    }
 
     /// Asks `hook` about each client before the handshake goes on: Go's GetConfigForClient, but it may wait.
     /// Params   hook     called by every thread that serves, maybe at the same time; the hello is borrowed until
@@ -139,7 +158,8 @@ public:
                                     "Connection: close\r\n\r\nclient sent an HTTP request to an HTTPS server\r\n";
 
 private:
-    certificate_table table_;
+    mutable certificate_table table_; // synchronizes itself
+    std::shared_ptr<table_refresher> refresher_;
     mutable hello_hook hook_; // a call changes nothing that flux knows of
     milliseconds hook_limit_{2'000};
 };

@@ -534,7 +534,7 @@ private:
             }
         }
         if (!refusal && chosen_ == nullptr) {
-            chosen_ = server_->table().find(hello.server_name);
+            chosen_ = server_->find(hello.server_name);
             if (chosen_ == nullptr) {
                 refusal = alert::unrecognized_name;
                 why = make_error(errc::refused_name, hello.server_name.empty() ? std::string("no name") : quoted(hello.server_name));

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+// flux/tls/certificate_files.hpp - identities from files that change while they are served.
+//
+//   a file changed -> the whole of its settings is loaded and checked -> swapped into the table | old one kept
+//
+// Whoever makes a handshake looks at the files' stamps, at most once per interval, so nothing runs in the background
+// and a server that nobody talks to does nothing. What was half written is refused and looked at again when it
+// changes. Connections that exist keep what they have; tickets of the replaced context are not taken any more.
+// Deliberately not here: getting certificates.
+#pragma once
+
+#include <flux/tls/certificate_table.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <ctime>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <sys/stat.h>
+
+namespace flux::inline FLUX_ABI::tls {
+
+/// How one identity stands.
+struct certificate_status {
+    std::string file;               ///< of the chain
+    std::vector<std::string> names;
+    unix_seconds expires = 0;       ///< of the certificate that is served
+    std::uint64_t reloads = 0;      ///< that were served
+    std::uint64_t failures = 0;     ///< to load what the files had become
+    std::string last_failure;       ///< empty after a reload
+};
+
+/// The files of a server_config's table.
+///
+///     auto files = std::make_shared<tls::certificate_files>();
+///     files->add(config->table(), settings).value();
+///     config->refresh_by(files);
+///
+/// Threads  all functions, from any thread.
+/// Cost     per interval a stat() of each file; per change a load, some milliseconds, in the handshake that noticed.
+class certificate_files final : public table_refresher {
+public:
+    /// Params  every  how often stamps are looked at, at most.
+    explicit certificate_files(milliseconds every = milliseconds(500)) : every_(every) {}
+
+    /// Loads `settings`, enters it by the names of its certificate, and follows its files from now on.
+    /// Params   as_default  also for clients that ask for no name, or another one.
+    /// Errors   those of server_context::make; nothing is followed then.
+    [[nodiscard]] result<void> add(certificate_table& table, const server_settings& settings, bool as_default = true) {
+        const std::lock_guard lock(mutex_);
+        followed f(settings, as_default);
+        f.stamps = stamps_of(settings);
+        auto made = server_context::make(settings);
+        if (!made) {
+            return flux::fail(std::move(made).error());
+        }
+        enter(table, f, *std::move(made));
+        followed_.push_back(std::move(f));
+        return {};
+    }
+
+    /// Looks now, whatever the interval. Returns  how many identities were replaced.
+    unsigned check(certificate_table& table) {
+        const std::lock_guard lock(mutex_);
+        return check_locked(table);
+    }
+    /// How each identity stands; expires is what a gauge wants.
+    [[nodiscard]] std::vector<certificate_status> status() const {
+        const std::lock_guard lock(mutex_);
+        std::vector<certificate_status> all;
+        for (const followed& f : followed_) {
+            all.push_back(f.status);
+        }
+        return all;
+    }
+
+    void refresh(certificate_table& table) noexcept override {
+        const std::int64_t now = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+        std::int64_t due = due_.load(std::memory_order_relaxed);
+        if (now < due || !due_.compare_exchange_strong(due, now + every_.count(), std::memory_order_relaxed)) {
+            return;
+        }
+        try {
+            check(table);
+        } catch (...) { // no memory: the old ones stay, and the next look comes
+        }
+    }
+
+private:
+    // What stat() says of a file; all zeros where it is not there.
+    struct stamp {
+        std::int64_t seconds = 0;
+        std::int64_t nanoseconds = 0;
+        std::uint64_t inode = 0;
+        std::int64_t size = 0;
+        [[nodiscard]] friend bool operator==(const stamp&, const stamp&) = default;
+    };
+    struct followed {
+        followed(const server_settings& s, bool d) : settings(s), as_default(d) {}
+        server_settings settings;
+        bool as_default;
+        std::vector<stamp> stamps;
+        certificate_status status;
+    };
+
+    [[nodiscard]] static std::vector<stamp> stamps_of(const server_settings& s) {
+        std::vector<stamp> all;
+        const auto look = [&](const source& from) {
+            if (!from.is_file()) {
+                return;
+            }
+            stamp now;
+            struct ::stat facts {};
+            if (::stat(from.path().c_str(), &facts) == 0) {
+                now.seconds = facts.st_mtim.tv_sec;
+                now.nanoseconds = facts.st_mtim.tv_nsec;
+                now.inode = facts.st_ino;
+                now.size = facts.st_size;
+            }
+            all.push_back(now);
+        };
+        look(s.own.chain());
+        look(s.own.key());
+        look(s.ocsp_response);
+        for (const source& list : s.revocation_lists) {
+            look(list);
+        }
+        for (const source& authorities : s.client_authorities.sources()) {
+            look(authorities);
+        }
+        return all;
+    }
+    unsigned check_locked(certificate_table& table) {
+        unsigned replaced = 0;
+        for (followed& f : followed_) {
+            auto stamps = stamps_of(f.settings);
+            if (stamps == f.stamps) {
+                continue;
+            }
+            auto made = server_context::make(f.settings);
+            if (stamps_of(f.settings) != stamps) {
+                continue; // still being written: the next look decides
+            }
+            f.stamps = std::move(stamps);
+            std::string failure;
+            if (!made) {
+                failure = made.error().message();
+            } else if ((*made)->expires() < std::time(nullptr)) {
+                failure = "the new certificate expired on " + date_text((*made)->expires());
+            }
+            if (!failure.empty()) {
+                ++f.status.failures;
+                f.status.last_failure = std::move(failure);
+                continue;
+            }
+            enter(table, f, *std::move(made));
+            ++f.status.reloads;
+            f.status.last_failure.clear();
+            ++replaced;
+        }
+        return replaced;
+    }
+    static void enter(certificate_table& table, followed& f, server_context_ptr context) {
+        const std::vector<std::string>& names = context->chain().front().dns_names;
+        table.set_all(context);
+        for (const std::string& old : f.status.names) {
+            if (std::find(names.begin(), names.end(), old) == names.end()) {
+                table.remove(old);
+            }
+        }
+        if (f.as_default) {
+            table.set_default(context);
+        }
+        f.status.file = f.settings.own.chain().path();
+        f.status.names = names;
+        f.status.expires = context->expires();
+    }
+
+    const milliseconds every_;
+    std::atomic<std::int64_t> due_{0};
+    mutable std::mutex mutex_;
+    std::vector<followed> followed_;
+};
+
+} // namespace flux::inline FLUX_ABI::tls

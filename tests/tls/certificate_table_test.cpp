@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT
+#include <flux/tls/certificate_table.hpp> // also proves the header is self-contained
+
+#include <flux/coro/sleep.hpp>
+#include <flux/tls/certificate_files.hpp>
+#include <flux/tls/self_signed.hpp>
+#include <support/tls_ends.hpp>
+
+#include <doctest/doctest.h>
+
+#include <memory>
+#include <string>
+
+using namespace flux;
+using namespace std::chrono_literals;
+using test_support::cert_lab;
+using test_support::client_of;
+using test_support::shake;
+
+namespace {
+
+cert_lab& lab() { return cert_lab::shared(); }
+const cert_lab::pair& ca() { return lab().root("ca"); }
+const cert_lab::pair& named(const std::string& name, const std::string& san, const std::string& key = "ec") {
+    cert_lab::spec s;
+    s.san = san;
+    s.key = key;
+    return lab().issue(ca(), name, s);
+}
+tls::server_context_ptr context_of(const cert_lab::pair& p) {
+    auto made = tls::server_context::make(tls::server_settings(tls::identity::files(p.chain, p.key)));
+    REQUIRE_MESSAGE(made, made.error().message());
+    return *made;
+}
+
+/// The subject that a client of `host` is shown; "" after a failure, whose text goes to `why`.
+std::string shown(const tls::server_config_ptr& config, const std::string& host, std::string* why = nullptr,
+                  tls::version highest = tls::version::tls_1_3) {
+    tls::client_settings s = test_support::trusting(ca());
+    s.max_version = highest;
+    testing::virtual_loop loop;
+    auto e = test_support::make_tls_ends(client_of(s), config, host);
+    const auto out = shake(loop, e);
+    if (!out.ok()) {
+        if (why != nullptr) {
+            *why = out.near_text() + " | " + out.far_text();
+        }
+        return "";
+    }
+    return e.near.peer_certificate()->subject;
+}
+
+} // namespace
+
+TEST_SUITE("tls/certificate_table") {
+
+TEST_CASE("clients get the certificate of the name they ask for: exact, wildcard, default; whatever the key, in both versions") {
+    auto config = std::make_shared<tls::server_config>();
+    config->table().set_all(context_of(named("a", "DNS:a.test")));
+    config->table().set_all(context_of(named("w", "DNS:*.wild.test", "rsa2048")));
+    config->table().set("x.wild.test", context_of(named("x", "DNS:x.wild.test", "ed25519")));
+    for (const auto highest : {tls::version::tls_1_3, tls::version::tls_1_2}) {
+        CHECK(shown(config, "a.test", nullptr, highest) == "CN=a");
+        CHECK(shown(config, "A.TEST", nullptr, highest) == "CN=a");
+        CHECK(shown(config, "y.wild.test", nullptr, highest) == "CN=w");
+        CHECK(shown(config, "x.wild.test", nullptr, highest) == "CN=x");
+        std::string why;
+        CHECK(shown(config, "wild.test", &why, highest).empty());
+        CHECK(why == "TLS: peer sent alert unrecognized_name (112): peer ended the connection | "
+                     "TLS: \"wild.test\": no certificate for the requested name");
+    }
+    config->table().set_default(context_of(named("d", "DNS:wild.test,IP:127.0.0.1")));
+    CHECK(shown(config, "wild.test") == "CN=d");
+    CHECK(shown(config, "127.0.0.1") == "CN=d"); // an address is never asked for by name
+    config->table().remove("a.test");
+    CHECK(shown(config, "a.test").empty());
+}
+
+TEST_CASE("a virtual host that wants client certificates wants them, whichever host the client began with") {
+    tls::server_settings strict(tls::identity::files(named("b", "DNS:b.test").chain, named("b", "DNS:b.test").key));
+    strict.clients = tls::client_verification::required;
+    strict.client_authorities = tls::trust::file(ca().cert);
+    auto made = tls::server_context::make(strict);
+    REQUIRE(made);
+    auto config = std::make_shared<tls::server_config>(context_of(named("a", "DNS:a.test")));
+    config->table().set("b.test", *made);
+    CHECK(shown(config, "a.test") == "CN=a");
+    std::string why;
+    CHECK(shown(config, "b.test", &why).empty());
+    CHECK(why.find("certificate_required") != std::string::npos);
+}
+
+TEST_CASE("a coroutine may choose, take its time, refuse with an alert of its choice, or leave it to the table") {
+    auto config = std::make_shared<tls::server_config>(context_of(named("a", "DNS:a.test")));
+    const auto b = context_of(named("b", "DNS:b.test"));
+    config->on_client_hello([b](const tls::client_hello& hello) -> task<tls::hello_answer> {
+        const std::string name = hello.server_name;
+        co_await sleep_for(100ms);
+        if (name == "b.test") {
+            co_return tls::hello_answer(b);
+        }
+        if (name == "denied.test") {
+            co_return tls::hello_answer(tls::alert::access_denied);
+        }
+        if (name == "slow.test") {
+            co_await sleep_for(1h);
+        }
+        if (name == "broken.test") {
+            throw 42;
+        }
+        co_return tls::hello_answer::by_table();
+    });
+    CHECK(shown(config, "b.test") == "CN=b");
+    CHECK(shown(config, "a.test") == "CN=a");
+    std::string why;
+    CHECK(shown(config, "denied.test", &why).empty());
+    CHECK(why == "TLS: peer sent alert access_denied (49): peer ended the connection | "
+                 "TLS: on_client_hello refused \"denied.test\": refused by configuration");
+    CHECK(shown(config, "slow.test", &why).empty());
+    CHECK(why.find("internal_error") != std::string::npos);
+    CHECK(why.find("on_client_hello: timed out") != std::string::npos);
+    CHECK(shown(config, "broken.test", &why).empty());
+    CHECK(why.find("on_client_hello threw an exception") != std::string::npos);
+}
+
+TEST_CASE("a pair of files that changes is served anew; half a pair, garbage or an expired one never is") {
+    const auto& first = named("first", "DNS:a.test");
+    const auto& second = named("second", "DNS:a.test");
+    cert_lab::spec old;
+    old.san = "DNS:a.test";
+    old.until = "20250101000000Z";
+    const auto& expired = lab().issue(ca(), "expired_pair", old);
+    const std::string cert = lab().path("live.pem");
+    const std::string key = lab().path("live.key");
+    int stamp = 0;
+    const auto put = [&](const std::string& path, const std::string& text) {
+        test_support::spew(path, text);
+        lab().run("touch -d '2026-01-01 00:00:" + std::to_string(++stamp) + "' " + path); // as if time had passed
+    };
+    put(cert, first.chain_pem());
+    put(key, first.key_pem());
+    auto config = std::make_shared<tls::server_config>();
+    auto files = std::make_shared<tls::certificate_files>(milliseconds(0));
+    auto added = files->add(config->table(), tls::server_settings(tls::identity::files(cert, key)));
+    REQUIRE_MESSAGE(added, added.error().message());
+    config->refresh_by(files);
+    CHECK(shown(config, "a.test") == "CN=first");
+    put(cert, second.chain_pem()); // the key is still the old one
+    CHECK(shown(config, "a.test") == "CN=first");
+    CHECK(files->status().front().failures == 1);
+    CHECK(files->status().front().last_failure.find("does not belong to") != std::string::npos);
+    put(key, second.key_pem().substr(0, 60));
+    CHECK(shown(config, "a.test") == "CN=first");
+    put(key, second.key_pem());
+    CHECK(shown(config, "a.test") == "CN=second");
+    CHECK(files->status().front().reloads == 1);
+    CHECK(files->status().front().last_failure.empty());
+    CHECK(files->status().front().expires > 2'000'000'000);
+    put(cert, "");
+    CHECK(shown(config, "a.test") == "CN=second");
+    put(cert, expired.chain_pem());
+    put(key, expired.key_pem());
+    CHECK(shown(config, "a.test") == "CN=second");
+    CHECK(files->status().front().last_failure == "the new certificate expired on 2025-01-01");
+    put(cert, first.chain_pem());
+    put(key, first.key_pem());
+    CHECK(shown(config, "a.test") == "CN=first");
+    const auto none = files->add(config->table(), tls::server_settings(tls::identity::files("/nowhere.pem", key)));
+    REQUIRE(!none);
+    CHECK(none.error().kind() == error_kind::usage);
+}
+
+TEST_CASE("a certificate made in memory is one that a client can trust") {
+    auto own = tls::self_signed({"a.test", "127.0.0.1", "::1"});
+    REQUIRE_MESSAGE(own, own.error().message());
+    const auto config = test_support::server_of(tls::server_settings(*own));
+    tls::client_settings s;
+    s.authorities = tls::trust::pem(*own->chain().read());
+    for (const char* host : {"a.test", "127.0.0.1", "::1"}) {
+        const auto out = shake(client_of(s), config, host);
+        CHECK_MESSAGE(out.ok(), out.near_text());
+    }
+    CHECK(!shake(client_of(s), config, "b.test").ok());
+    CHECK(!tls::self_signed({}));
+    CHECK(!tls::self_signed({std::string(200, 'x')}));
+}
+
+TEST_CASE("who may come in can be asked with the client's certificate: SPIFFE names, and a check of one's own") {
+    const auto& own = named("a", "DNS:a.test");
+    const auto& good = named("spiffe", "URI:spiffe://flux.test/api");
+    const auto& other = named("spiffe2", "URI:spiffe://flux.test/db");
+    const auto enter = [&](const cert_lab::pair& who, bool own_check) {
+        tls::server_settings s(tls::identity::files(own.chain, own.key));
+        s.clients = tls::client_verification::required;
+        s.client_authorities = tls::trust::file(ca().cert);
+        s.allowed_uris = {"spiffe://flux.test/api"};
+        if (own_check) {
+            s.on_peer = tls::make_peer_check([](const tls::peer_info& p) -> result<void> {
+                return fail(error(errc::unavailable).doing("not today, " + p.leaf->subject));
+            });
+        }
+        tls::client_settings c = test_support::trusting(ca());
+        c.own = tls::identity::files(who.chain, who.key);
+        return shake(client_of(c), test_support::server_of(s));
+    };
+    CHECK_MESSAGE(enter(good, false).ok(), enter(good, false).far_text());
+    const auto refused = enter(other, false);
+    REQUIRE(!refused.far);
+    CHECK(tls::is(refused.far.error(), tls::errc::certificate_refused));
+    CHECK_MESSAGE(refused.far_text().find("\"spiffe://flux.test/db\" is not on the list") != std::string::npos, refused.far_text());
+    const auto checked = enter(good, true);
+    REQUIRE(!checked.far);
+    CHECK_MESSAGE(checked.far_text().find("not today, CN=spiffe") != std::string::npos, checked.far_text());
+    CHECK(checked.near_text().find("bad_certificate") != std::string::npos);
+}
+
+} // TEST_SUITE
