@@ -45,8 +45,8 @@ private:
 
 } // namespace detail
 
-/// For http::basic_client::use_decoding(). The fields of a response stay as they came, Content-Encoding included.
-/// Params  limits  against content that expands too far
+/// For http::basic_client::use_decoding(). Coded content that ends too early is an error.
+/// Params  limits  against content that is small when coded and huge when decoded: errc::body_too_large, kind limit.
 [[nodiscard]] inline std::shared_ptr<const http::content_decoding> client_decoding(decoder_limits limits = {}) {
     return std::make_shared<detail::response_decoding>(limits);
 }

@@ -115,6 +115,7 @@ inline result<void> client_settings::judge(client_exchange& ex, bool can_secure)
         if (auto added = ex.fields.try_add(field::accept_encoding, decoding->accepted()); !added) {
             return added;
         }
+        ex.asks_coding = true;
     }
     if (!ex.url.userinfo().empty() && !ex.fields.contains(field::authorization)) {
         if (auto added = ex.fields.try_add(field::authorization, "Basic " + base64(percent_decode(ex.url.userinfo())));
@@ -216,11 +217,14 @@ inline result<void> client_settings::write_head(client_exchange& ex) const {
 }
 
 inline void client_settings::decode(client_exchange& ex) const {
-    const bool may_be_coded = decoding != nullptr && ex.framing.kind != body_kind::none &&
+    const bool may_be_coded = ex.asks_coding && ex.framing.kind != body_kind::none &&
                               ex.framing.kind != body_kind::tunnel &&
                               ex.head.fields.present().contains(field::content_encoding);
     if (may_be_coded && !ex.head.fields.repeated().contains(field::content_encoding)) {
         ex.decoded = decoding->decode(*ex.head.fields.get(field::content_encoding), ex);
+        if (ex.decoded) {
+            ex.drop_coded_fields();
+        }
     }
 }
 
@@ -542,6 +546,8 @@ public:
         return *this;
     }
     /// Asks for content codings and removes them: `api.use_decoding(zlib::client_decoding())`. Before the first request.
+    /// A decoded response has neither Content-Encoding nor Content-Length any more. A request that sets Accept-Encoding
+    /// itself, or asks for a Range, gets what comes as it comes.
     basic_client& use_decoding(std::shared_ptr<const content_decoding> how) {
         core_->decoding = std::move(how);
         return *this;

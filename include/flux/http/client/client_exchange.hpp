@@ -102,6 +102,7 @@ public:
     bool sent_whole = false;   ///< the request has been written to its end
     bool asks_close = false;   ///< the request says `Connection: close`
     bool asks_upgrade = false; ///< the request has an Upgrade
+    bool asks_coding = false;  ///< Accept-Encoding is the client's own, so what comes coded is to be decoded
     bool via_proxy = false;    ///< over a connection to a forward proxy, which wants the absolute form
     std::string proxy_authorization;
     bool is_hop = false;       ///< the response is a redirect that may be followed
@@ -156,6 +157,19 @@ public:
         if (trace != nullptr) {
             std::exchange(trace, nullptr)->done(elapsed(), why);
         }
+    }
+    /// What described the coded octets does not describe the decoded ones.
+    void drop_coded_fields() noexcept {
+        entries.erase_if([](const field_entry& e) {
+            return e.id == field::content_encoding || e.id == field::content_length;
+        });
+        field_set present;
+        field_set repeated;
+        for (const field_entry& e : entries) {
+            repeated.insert(present & field_set(e.id));
+            present.insert(e.id);
+        }
+        head.fields = fields_view(head_octets.view().data(), entries.data(), entries.size(), present, repeated);
     }
     void refuse(error e) {
         if (!refused.code()) {
@@ -225,7 +239,7 @@ private:
         allow_resend = true;
         refused = error{std::error_code()};
         attempts = redirects = 0;
-        reused = asks_close = asks_upgrade = via_proxy = is_hop = false;
+        reused = asks_close = asks_upgrade = asks_coding = via_proxy = is_hop = false;
         proxy_authorization.clear();
         out.shrink_above(16'384);
         early.shrink_above(16'384);
