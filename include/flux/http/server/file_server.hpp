@@ -217,7 +217,6 @@ public:
         }
         const std::string type = type_of(name);
         describe(out, now);
-        out.header(field::accept_ranges, "bytes");
         if (!coding.empty()) {
             out.header(field::content_encoding, coding);
         }
@@ -239,6 +238,8 @@ public:
         }
         if (selected.size() != 0) {
             out.code(status::partial_content);
+        } else {
+            out.header(field::accept_ranges, "bytes"); // a part says it by being one
         }
         if (req_->method() != method::head) {
             body.stamp = file_stamp(file.stat);
