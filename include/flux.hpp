@@ -102,9 +102,10 @@
 #include <flux/http/message/head.hpp>
 #include <flux/http/message/host.hpp>
 #include <flux/http/message/media_type.hpp>
+#include <flux/http/message/response.hpp>
+#include <flux/http/message/problem.hpp>
 #include <flux/http/message/range.hpp>
 #include <flux/http/message/request.hpp>
-#include <flux/http/message/response.hpp>
 #include <flux/http/message/url.hpp>
 #include <flux/http/wire/errc.hpp>
 #include <flux/http/wire/limits.hpp>
