@@ -99,7 +99,7 @@ enum class same_site : std::uint8_t {
     none, ///< always; needs secure()
 };
 
-/// A cookie that a response sets. Build it, then `fields.add(field::set_cookie, cookie.text())`.
+/// A cookie that a response sets. Build it, then `response.cookie(c)`.
 ///
 /// text() refuses what a browser would drop or read differently: a name that is no token, a value with octets
 /// outside of cookie-octet (encode it first), a path or domain with ";" or controls, the prefixes __Secure- and

@@ -10,6 +10,7 @@
 #include <flux/core/function.hpp>
 #include <flux/core/time.hpp>
 #include <flux/http/message/body.hpp>
+#include <flux/http/message/cookie.hpp>
 #include <flux/http/message/head.hpp>
 #include <flux/http/message/query.hpp>
 #include <flux/http/message/status.hpp>
@@ -114,6 +115,10 @@ public:
     [[nodiscard]] std::string_view header(name_ref name) const noexcept {
         const auto value = head_.fields.get(name);
         return value ? *value : std::string_view();
+    }
+    /// The value of the first cookie of that name, as sent; nothing if there is none. Names are case-sensitive.
+    [[nodiscard]] std::optional<std::string_view> cookie(std::string_view name) const noexcept {
+        return find_cookie(head_.fields, name);
     }
 
     /// The value of `{name}` in the route's pattern, decoded; empty if the route has no such parameter.

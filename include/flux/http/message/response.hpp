@@ -8,6 +8,7 @@
 #include <flux/core/dynamic_array.hpp>
 #include <flux/core/function.hpp>
 #include <flux/http/message/body.hpp>
+#include <flux/http/message/cookie.hpp>
 #include <flux/http/message/fields.hpp>
 #include <flux/http/message/status.hpp>
 
@@ -71,6 +72,10 @@ public:
         fields_.add(name, value);
         return std::move(*this);
     }
+
+    /// Adds a cookie. Errors: throws flux::error (errc::invalid_argument) for one that browsers drop or misread.
+    response& cookie(const set_cookie& c) & { return add_header(field::set_cookie, c.text()); }
+    [[nodiscard]] response cookie(const set_cookie& c) && { return std::move(cookie(c)); }
 
     /// Sets the body; Content-Length follows from it.
     response& body(std::string text) & noexcept {

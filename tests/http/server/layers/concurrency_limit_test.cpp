@@ -8,6 +8,7 @@
 
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <http/server/layered.hpp>
@@ -132,6 +133,28 @@ TEST_SUITE("http/server/layers/concurrency_limit") {
         c.finish(0);
         loop.advance(flux::seconds(10));
         CHECK(c.codes == codes{200, 200});
+    }
+
+    TEST_CASE("each worker has places of its own") {
+        const layered h(slow, http::concurrency_limit(1, {0, flux::seconds(1)}));
+        std::vector<std::vector<unsigned>> all(4);
+        std::vector<std::thread> workers;
+        for (auto& mine : all) {
+            workers.emplace_back([&h, &mine] {
+                manual_loop loop;
+                clients c(loop, h);
+                c.start();
+                c.start();
+                loop.advance(flux::seconds(10));
+                mine = c.codes;
+            });
+        }
+        for (std::thread& w : workers) {
+            w.join();
+        }
+        for (const auto& mine : all) {
+            CHECK(mine == codes{200, 503});
+        }
     }
 
     TEST_CASE("a handler that fails gives its place back with the exchange") {

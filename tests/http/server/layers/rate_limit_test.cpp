@@ -3,9 +3,12 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <set>
 #include <string>
 #include <string_view>
+#include <thread>
+#include <vector>
 
 #include <http/server/layered.hpp>
 #include <http/server/parsed_request.hpp>
@@ -116,6 +119,25 @@ TEST_SUITE("http/server/layers/rate_limit") {
         CHECK(http::client_network("[fe80::1%eth0]:80").size() == 8);
         CHECK(http::client_network("unix:/run/a:b") == "unix:/run/a:b");
         CHECK(http::client_network("") == "");
+    }
+
+    TEST_CASE("all workers share one bucket: together they are let in as often as one alone") {
+        http::detail::bucket_table table(1024);
+        const flux::time_point now = flux::time_point(flux::hours(1));
+        std::atomic<int> taken{0};
+        std::vector<std::thread> workers;
+        for (int w = 0; w < 4; ++w) {
+            workers.emplace_back([&] {
+                for (int i = 0; i < 2000; ++i) {
+                    taken += table.take("shared", now, flux::seconds(1), 100) == flux::duration(0) ? 1 : 0;
+                    static_cast<void>(table.take("other " + std::to_string(i), now, flux::seconds(1), 1));
+                }
+            });
+        }
+        for (std::thread& w : workers) {
+            w.join();
+        }
+        CHECK(taken == 100);
     }
 
     TEST_CASE("the hash differs for texts that differ, and from table to table") {
