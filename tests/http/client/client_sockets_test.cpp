@@ -246,6 +246,27 @@ TEST_CASE("a stop in any phase, for any reason, leaves no descriptor and no task
     }
 }
 
+TEST_CASE("a trace is told of the addresses that are tried for it") {
+    class recorder : public http::client_trace {
+    public:
+        std::string log;
+        void attempt_started(const endpoint& peer) noexcept override { log += "try " + std::to_string(peer.port() == 0) + ' '; }
+        void attempt_ended(const endpoint&, const error* why) noexcept override { log += why == nullptr ? "connected " : "failed "; }
+        void done(duration, const error* why) noexcept override { log += why == nullptr ? "done" : "error"; }
+    };
+    test_support::on_each_driver([](const reactor_options& options) {
+        reactor r(options);
+        const auto scenario = []() -> task<> {
+            http::client api;
+            recorder seen;
+            auto refused = co_await attempt(api.get("http://127.0.0.1:1/").trace(seen));
+            CHECK_FALSE(refused);
+            CHECK(seen.log == "try 0 failed error");
+        };
+        r.run(scenario());
+    });
+}
+
 TEST_CASE("a client may outlive the loop, a response the client, and one client may be used by one loop after another") {
     test_support::on_each_driver([](const reactor_options& options) {
         http::client api;

@@ -118,7 +118,7 @@ inline result<void> client_settings::judge(client_exchange& ex, bool can_secure)
         ex.asks_coding = true;
     }
     if (!ex.url.userinfo().empty() && !ex.fields.contains(field::authorization)) {
-        if (auto added = ex.fields.try_add(field::authorization, "Basic " + base64(percent_decode(ex.url.userinfo())));
+        if (auto added = ex.fields.try_add(field::authorization, "Basic " + base64_encode(percent_decode(ex.url.userinfo())));
             !added) {
             return added;
         }
@@ -376,7 +376,7 @@ task<client_response> client_core<Connector, Observer>::run(client_core* self, p
         }
         ex->attempts = resends + 1;
         node.limit(ex->deadline);
-        auto got = co_await attempt(pool->acquire(ex->url.host_name(), ex->url.port(), ex->url.is_secure()));
+        auto got = co_await attempt(pool->acquire(ex->url.host_name(), ex->url.port(), ex->url.is_secure(), ex->trace));
         if (!got) {
             co_return fail(explained(*ex, std::move(got).error(), error_phase::connect));
         }

@@ -7,6 +7,7 @@
 // Deliberately not here: sending (client.hpp), requests that are received (http/message/request.hpp).
 #pragma once
 
+#include <flux/core/base64.hpp>
 #include <flux/http/client/client_exchange.hpp>
 #include <flux/http/client/client_response.hpp>
 
@@ -22,23 +23,6 @@ class client_request;
 namespace detail {
 
 class client_request_state;
-
-/// RFC 4648 4.
-[[nodiscard]] inline std::string base64(std::string_view octets) {
-    constexpr char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    std::string out;
-    out.reserve((octets.size() + 2) / 3 * 4);
-    for (std::size_t i = 0; i < octets.size(); i += 3) {
-        std::uint32_t n = 0;
-        for (std::size_t k = 0; k < 3; ++k) {
-            n = n << 8 | (i + k < octets.size() ? static_cast<unsigned char>(octets[i + k]) : 0U);
-        }
-        for (std::size_t k = 0; k < 4; ++k) {
-            out += k <= octets.size() - i ? digits[n >> (18 - 6 * k) & 63] : '=';
-        }
-    }
-    return out;
-}
 
 template <class Text>
 task<Text> fetch_text(client_request request, std::size_t limit);
@@ -101,7 +85,7 @@ public:
     }
     /// `Authorization: Basic ...`; not sent to another origin after a redirect.
     client_request& basic_auth(std::string_view user, std::string_view password) & {
-        return header(field::authorization, "Basic " + detail::base64(std::string(user).append(":").append(password)));
+        return header(field::authorization, "Basic " + base64_encode(std::string(user).append(":").append(password)));
     }
     [[nodiscard]] client_request basic_auth(std::string_view user, std::string_view password) && {
         return std::move(basic_auth(user, password));

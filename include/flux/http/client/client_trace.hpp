@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // flux/http/client/client_trace.hpp - who wants to know how an exchange goes, step by step, with times.
 //
-//   started -> got_connection -> wrote_head -> wrote_request -> first_octet -> got_head -> done
+//   started -> (look-up, attempts) -> got_connection -> wrote_head -> wrote_request -> first_octet -> got_head -> done
 //              (repeated, redirected: from the start again)
 //
 // Deliberately not here: what to do with it (metrics, logs); how connections come to be (connectors).
@@ -11,6 +11,7 @@
 #include <flux/core/time.hpp>
 #include <flux/http/message/status.hpp>
 #include <flux/http/message/url.hpp>
+#include <flux/net/connect_trace.hpp>
 
 #include <string_view>
 
@@ -19,15 +20,11 @@ namespace flux::inline FLUX_ABI::http {
 /// Told of every step of one exchange, on the reactor thread, from inside it: note and return.
 ///
 /// `at` is the time since the request was awaited. done() comes exactly once if started() did, and last; `why` is null if
-/// the whole body was read, errc::canceled if nobody wanted it.
+/// the whole body was read, errc::canceled if nobody wanted it. What connect_trace tells is of the connection that the first
+/// of those who wait for one would get; it may come to be for somebody else, or for later.
 /// Lifetime  until done().
-class client_trace {
+class client_trace : public connect_trace {
 public:
-    client_trace() = default;
-    client_trace(const client_trace&) = delete;
-    client_trace& operator=(const client_trace&) = delete;
-    virtual ~client_trace() = default;
-
     virtual void started(std::string_view /*method*/, const http::url& /*to*/) noexcept {}
     virtual void got_connection(duration /*at*/, bool /*reused*/) noexcept {}
     virtual void wrote_head(duration /*at*/) noexcept {}

@@ -18,6 +18,7 @@
 #include <flux/coro/with.hpp>
 #include <flux/http/client/client_options.hpp>
 #include <flux/io/reactor.hpp>
+#include <flux/net/connect_trace.hpp>
 #include <flux/net/destination.hpp>
 
 #include <cstdint>
@@ -133,8 +134,8 @@ class [[nodiscard]] acquire_op {
 public:
     using value_type = pool_member*;
     using state_type = acquire_state;
-    acquire_op(pool_core& pool, std::string_view host, std::uint16_t port, bool secure) noexcept
-        : pool_(&pool), host_(host), port_(port), secure_(secure) {}
+    acquire_op(pool_core& pool, std::string_view host, std::uint16_t port, bool secure, connect_trace* trace) noexcept
+        : pool_(&pool), host_(host), port_(port), secure_(secure), trace_(trace) {}
 
 private:
     friend class acquire_state;
@@ -142,6 +143,7 @@ private:
     std::string_view host_;
     std::uint16_t port_;
     bool secure_;
+    connect_trace* trace_;
 };
 
 class acquire_state : public wait_node {
@@ -160,6 +162,8 @@ public:
         return member_;
     }
 
+    [[nodiscard]] connect_trace* trace() const noexcept { return op_.trace_; }
+
 private:
     friend class pool_core;
     static void on_stop(stop_hook& hook) noexcept;
@@ -169,6 +173,38 @@ private:
     pool_member* member_ = nullptr;
     std::uint64_t number_ = 0; // waits are counted from 1
     error failed_{std::error_code()};
+};
+
+/// Passes on what happens to a dial to the first of those who wait for it, as long as somebody does.
+class dial_trace final : public connect_trace {
+public:
+    explicit dial_trace(pool_origin& o) noexcept : origin_(&o) {}
+    void resolve_started(std::string_view host) noexcept override {
+        if (connect_trace* to = first()) {
+            to->resolve_started(host);
+        }
+    }
+    void resolve_ended(std::string_view host, const error* why) noexcept override {
+        if (connect_trace* to = first()) {
+            to->resolve_ended(host, why);
+        }
+    }
+    void attempt_started(const endpoint& peer) noexcept override {
+        if (connect_trace* to = first()) {
+            to->attempt_started(peer);
+        }
+    }
+    void attempt_ended(const endpoint& peer, const error* why) noexcept override {
+        if (connect_trace* to = first()) {
+            to->attempt_ended(peer, why);
+        }
+    }
+
+private:
+    [[nodiscard]] connect_trace* first() const noexcept {
+        return origin_->waiting == 0 ? nullptr : static_cast<acquire_state&>(origin_->waiters.front()).trace();
+    }
+    pool_origin* origin_;
 };
 
 /// See the head of this file.
@@ -184,8 +220,10 @@ public:
     pool_core(const pool_core&) = delete;
     pool_core& operator=(const pool_core&) = delete;
 
-    [[nodiscard]] acquire_op acquire(std::string_view host, std::uint16_t port, bool secure) noexcept {
-        return acquire_op(*this, host, port, secure);
+    /// Params  trace  told of the connection that is made for the first who waits; null, or lives as long as the wait
+    [[nodiscard]] acquire_op acquire(std::string_view host, std::uint16_t port, bool secure,
+                                     connect_trace* trace = nullptr) noexcept {
+        return acquire_op(*this, host, port, secure, trace);
     }
     /// Params  reusable  the exchange ended where its framing ends, nothing followed, and both sides go on
     void release(pool_member& m, bool reusable) noexcept {
@@ -670,7 +708,8 @@ private:
         if (!dial_starts(*origin, record)) {
             record.give_up();
         }
-        auto stream = co_await attempt(pool->connector_.connect(origin->where));
+        dial_trace trace(*origin);
+        auto stream = co_await attempt(with_value<connect_trace_key>(&trace, pool->connector_.connect(origin->where)));
         record.unlink();
         if (stream) {
             pool->dial_succeeded(*origin, *new Connection(*std::move(stream)), record.given_up());
