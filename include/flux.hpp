@@ -153,6 +153,7 @@
 #include <flux/http/server/layers/concurrency_limit.hpp>
 #include <flux/http/server/layers/cors.hpp>
 #include <flux/http/server/layers/default_fields.hpp>
+#include <flux/http/server/layers/fault.hpp>
 #include <flux/http/server/layers/rate_limit.hpp>
 #include <flux/http/server/layers/recover.hpp>
 #include <flux/http/server/layers/timeout.hpp>
