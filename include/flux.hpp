@@ -76,8 +76,10 @@
 #include <flux/net/connector.hpp>
 #include <flux/net/inherited.hpp>
 #include <flux/net/listener.hpp>
+#include <flux/net/network_set.hpp>
 #include <flux/net/octet_input.hpp>
 #include <flux/net/proxy_errc.hpp>
+#include <flux/net/proxy_protocol.hpp>
 #include <flux/net/socks5.hpp>
 #include <flux/net/system_resolver.hpp>
 #include <flux/http/message/octets.hpp>
@@ -119,6 +121,7 @@
 #include <flux/http/wire/response_parser.hpp>
 #include <flux/http/wire/head_parser.hpp>
 #include <flux/http/wire/multipart_parser.hpp>
+#include <flux/http/server/client_address.hpp>
 #include <flux/http/server/connection_observer.hpp>
 #include <flux/http/server/date_cache.hpp>
 #include <flux/http/server/direct_output.hpp>

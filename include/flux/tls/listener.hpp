@@ -26,6 +26,12 @@ public:
     /// The next connection, before its handshake. Errors, Cancel  as Next.
     [[nodiscard]] task<stream_type> accept() { return accept_one(); }
     void close() noexcept { next_.close(); }
+    /// Accepts no more; see basic_listener.
+    void stop_accepting() noexcept
+        requires requires(Next& n) { n.stop_accepting(); }
+    {
+        next_.stop_accepting();
+    }
     [[nodiscard]] bool is_open() const noexcept { return next_.is_open(); }
     [[nodiscard]] auto local_endpoint() const { return next_.local_endpoint(); }
     [[nodiscard]] Next& next() noexcept { return next_; }
