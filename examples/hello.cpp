@@ -43,7 +43,7 @@ int main(int argc, char** argv) {
         }
     }
     http::router app;
-    app.get("/{$}", [] { return "Hello, World!"; }); // exactly "/"; a bare "/" would match every path
+    app.get("/", [] { return "Hello, World!"; });
     app.get("/hello/{name}", greet);
     return flux::serve("127.0.0.1:" + std::to_string(port), app, options);
 }

@@ -112,9 +112,9 @@ int main(int argc, char** argv) {
     options.server.handler_timeout = flux::hours(24); // the sender's rate is what has a limit
     http::router app;
     app.share(dir);
-    app.get("/{$}", [] {
+    app.get("/", [] {
         return http::html("<form method=post enctype=multipart/form-data><input type=file name=file multiple><input type=submit></form>");
     });
-    app.post("/{$}", upload);
+    app.post("/", upload);
     return flux::serve("127.0.0.1:" + std::to_string(port), app, options);
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <flux/http/server/router.hpp> // also proves the header is self-contained
 
+#include <flux/http/server/layers/request_id.hpp>
+#include <flux/http/server/layers/timeout.hpp>
+
 #include <doctest/doctest.h>
 
 #include <memory>
@@ -256,7 +259,7 @@ TEST_SUITE("http/server/router") {
     TEST_CASE("a mounted router keeps its layers, inside of those around it") {
         router admin;
         admin.use(by("admin"));
-        admin.get("/", tell("root")).get("/{$}", tell("index")).get("/users/{id}", tell("user"));
+        admin.get("/{rest...}", tell("root")).get("/", tell("index")).get("/users/{id}", tell("user"));
         router api;
         api.use(by("api"));
         api.get("/x", tell("x"));
@@ -268,14 +271,40 @@ TEST_SUITE("http/server/router") {
         CHECK(get(app, "/x") == "200 by: app top@/x");
         CHECK(get(app, "/api/x") == "200 by: api by: app x@/api/x");
         CHECK(get(app, "/api/admin/users/7") == "200 by: admin by: api by: app user@/api/admin/users/{id}|7");
-        CHECK(get(app, "/api/admin/") == "200 by: admin by: api by: app index@/api/admin/{$}");
-        CHECK(get(app, "/api/admin/z") == "200 by: admin by: api by: app root@/api/admin/");
+        CHECK(get(app, "/api/admin/") == "200 by: admin by: api by: app index@/api/admin/");
+        CHECK(get(app, "/api/admin/z") == "200 by: admin by: api by: app root@/api/admin/{rest...}|z");
         CHECK(get(app, "/api/admin") == "308 Location: /api/admin/ by: admin by: api by: app 308 Permanent Redirect\n");
         CHECK(ask(app, "OPTIONS", "/api/x") == "204 Allow: GET, HEAD, OPTIONS by: api by: app");
         CHECK(get(app, "/api/z") == "404 by: api by: app 404 Not Found\n");
         CHECK(get(app, "/apix") == "404 by: app 404 Not Found\n");
         CHECK(get(app, "/z") == "404 by: app 404 Not Found\n");
         CHECK(get(app, "/api/%00") == "400 by: api by: app 400 Bad Request\n");
+    }
+
+    TEST_CASE("a bare slash is that path and no other, wherever it is mounted") {
+        router inner;
+        inner.get("/", tell("inner")).get("/tree/", tell("tree"));
+        router middle;
+        middle.mount("/middle", std::move(inner));
+        router app;
+        app.mount("/app", std::move(middle));
+        app.get("/", tell("app"));
+        app.get("h.test/", tell("host"));
+        CHECK(get(app, "/") == "200 app@/");
+        CHECK(get(app, "/x") == "404 404 Not Found\n");
+        CHECK(get(app, "//") == "308 Location: / 308 Permanent Redirect\n");
+        CHECK(ask(app, "POST", "/") == "405 Allow: GET, HEAD, OPTIONS 405 Method Not Allowed\n");
+        CHECK(ask(app, "POST", "/x") == "404 404 Not Found\n");
+        CHECK(get(app, "/app/middle/") == "200 inner@/app/middle/");
+        CHECK(get(app, "/app/middle") == "308 Location: /app/middle/ 308 Permanent Redirect\n");
+        CHECK(get(app, "/app/middle/x") == "404 404 Not Found\n");
+        CHECK(get(app, "/app/middle/tree/x/y") == "200 tree@/app/middle/tree/");
+        router twice;
+        twice.get("/", tell("one"));
+        CHECK_THROWS_AS(twice.get("/{$}", tell("two")), flux::error);
+        CHECK_NOTHROW(twice.get("/{all...}", tell("all")));
+        CHECK(get(twice, "/") == "200 one@/");
+        CHECK(get(twice, "/x") == "200 all@/{all...}|x");
     }
 
     TEST_CASE("routers mounted at the same place keep apart what is theirs") {

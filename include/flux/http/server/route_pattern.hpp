@@ -113,7 +113,7 @@ public:
     enum class segment_kind : std::uint8_t {
         literal,
         param, ///< `{name}`
-        end,   ///< `{$}`: the empty segment after the last slash
+        end,   ///< `{$}`: the empty segment after the last slash, which may have been written as a bare one
         rest,  ///< `{name...}`, or without a name the "/" at the end
     };
     struct segment {
@@ -160,6 +160,15 @@ public:
     /// Never empty.
     [[nodiscard]] const flux::detail::dynamic_array<segment>& segments() const noexcept { return segments_; }
     [[nodiscard]] const flux::detail::dynamic_array<parameter>& params() const noexcept { return params_; }
+
+    /// Whether it takes nothing below its last slash: it ends in `{$}`, or take_only_itself() was called.
+    [[nodiscard]] bool is_exact() const noexcept { return segments_.back().kind == segment_kind::end; }
+    /// Lets a pattern that ends in "/" mean what `{$}` says, written as it is.
+    void take_only_itself() noexcept {
+        if (text_.back() == '/') {
+            segments_.back().kind = segment_kind::end;
+        }
+    }
 
     /// How this pattern relates to another. Two with different hosts never conflict: they are disjoint here.
     [[nodiscard]] relation compare(const route_pattern& other) const noexcept {

@@ -249,6 +249,7 @@ public:
     ~router() = default;
 
     // ---- routes: [host]/path and any shape of handler, see handler.hpp ----
+    // A bare "/" takes that path only; "/static/" takes all below it, and "/{rest...}" everything.
     router& get(std::string_view pattern, any_handler h) { return add("GET", pattern, std::move(h)); }
     router& head(std::string_view pattern, any_handler h) { return add("HEAD", pattern, std::move(h)); }
     router& post(std::string_view pattern, any_handler h) { return add("POST", pattern, std::move(h)); }
@@ -422,11 +423,12 @@ private:
     [[nodiscard, gnu::cold]] route_pattern within_scope(const route_pattern& own, std::string_view method,
                                              std::string_view prefix) const {
         require_one_host(own.host(), own.full_text());
-        if (scope_->host.empty() && prefix.empty()) {
-            return own;
-        }
         const std::string& host = own.host().empty() ? scope_->host : own.host();
-        return route_pattern(method, host + std::string(prefix) + std::string(own.path()));
+        route_pattern whole(method, host + std::string(prefix) + std::string(own.path()));
+        if (own.path() == "/" || own.is_exact()) { // docs/decisions/0009
+            whole.take_only_itself();
+        }
+        return whole;
     }
     void require_one_host(const std::string& host, std::string_view subject) const {
         require(host.empty() || scope_->host.empty() || host == scope_->host, subject, "two hosts for one route");
