@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # One binary: io_uring, epoll by FLUX_DRIVER, and epoll by itself where the kernel refuses io_uring, said once.
+# ctest: serial (it takes io_uring from the whole machine for a moment)
 . "$(dirname "$0")/server.sh"
 need curl
 unset FLUX_DRIVER
