@@ -10,6 +10,7 @@
 // `ok` is true for any complete answer. The class is network, tls, timeout, cancelled, protocol, http or usage.
 // --timeout bounds everything together, --retries repeats idempotent methods after class network. Exit status 0 only
 // if ok.
+// --proxy takes http, https and socks5 URLs, perhaps with user:password@; variables of the environment are not read.
 // https is always verified: the chain by the authorities of --cacert, or the system's, and the host by its names.
 #include <flux.hpp>
 #include <flux/tls.hpp>
@@ -29,6 +30,10 @@ namespace tls = flux::tls;
 
 namespace {
 
+using route = http::routed_connector<tls::connector<>>;
+using connector = tls::connector<route>;
+using client = http::basic_client<connector>;
+
 struct arguments {
     std::string url;
     std::string method;
@@ -42,6 +47,7 @@ struct arguments {
     std::string authorities; // files
     std::string certificate;
     std::string key;
+    http::proxy_rules proxies; // for nothing, unless --proxy says so
     std::string wrong; // what cannot be understood or done
 };
 
@@ -116,7 +122,12 @@ arguments parse(int argc, char** argv) {
                 complain(std::string(name) + " is empty");
             }
         } else if (name == "--proxy") {
-            complain("--proxy: this build has no proxies");
+            auto parsed = http::proxy::parse(value);
+            if (parsed) {
+                a.proxies = http::proxy_rules::only(*parsed);
+            } else {
+                complain("--proxy: " + parsed.error().message());
+            }
         } else {
             complain("unknown option " + std::string(name));
         }
@@ -193,7 +204,7 @@ flux::task<> read_response(http::client_response* response, outcome* out, bool p
 }
 
 // One try, redirects included. True: it may be repeated.
-flux::task<bool> try_once(tls::client* api, const arguments* a, const std::string* data, outcome* out) {
+flux::task<bool> try_once(client* api, const arguments* a, const std::string* data, outcome* out) {
     auto request = api->request(std::string_view(a->method), a->url);
     request.max_redirects(a->max_redirects).timeout(flux::milliseconds(0));
     if (a->has_data) {
@@ -249,7 +260,10 @@ flux::task<> exchange(const arguments* a, const std::string* data, outcome* out)
     }
     http::client_options options;
     options.user_agent = "flux_get/" FLUX_VERSION_STRING;
-    tls::client api(options, context ? tls::connector<>(*context) : tls::connector<>());
+    // TLS to the target, over the route to it, over TLS to the proxy if that wants it.
+    tls::connector<> plain = context ? tls::connector<>(*context) : tls::connector<>();
+    route route_to(plain, a->proxies);
+    client api(options, context ? connector(*context, std::move(route_to)) : connector(std::move(route_to)));
     for (std::uint32_t n = 0;; ++n) {
         outcome result;
         result.attempts = out->attempts;

@@ -1,85 +1,117 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# nginx and HAProxy in front of inspect_server, with connections that are kept: Go's client and curl see no error, and
-# the proxies open few connections. Then they end while requests are on their way.
+# flux_get through real proxies: tinyproxy (absolute-form and CONNECT, with and without credentials, refusals) and
+# microsocks (SOCKS 5, names and addresses), plain and with TLS to the target.
 . "$(dirname "$0")/server.sh"
-need go nginx haproxy curl python3
-requests=${FLUX_PROXY_REQUESTS:-150} # of each of 24 connections
-cp "$(dirname "$0")/proxy_client.go" "$work/main.go"
-(cd "$work" && GO111MODULE=off GOFLAGS= GOCACHE="${GOCACHE:-$work/cache}" go build -o client main.go) || fail "go build"
-start_server "$build/examples/inspect_server" 0
-flux=$port
+need tinyproxy microsocks python3 openssl
+get=$build/examples/flux_get
 
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+# Below the ports that outgoing connections get, or one of those may have it by the time it is used.
+free_port() {
+    python3 -c 'import random, socket
+while True:
+    p = random.randint(12000, 32000)
+    with socket.socket() as s:
+        try:
+            s.bind(("127.0.0.1", p))
+        except OSError:
+            continue
+        print(p)
+        break'
+}
 wait_for() { # PORT
     for _ in $(seq 200); do
-        (exec 9<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return
-        sleep 0.05
+        (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return
+        sleep 0.02
     done
-    fail "nothing listens on port $1"
+    fail "nobody listens on $1"
 }
-# Connections to the server, also those that were closed a moment ago.
-connections() { python3 - "$flux" <<'P'
-import sys
-port = ":%04X" % int(sys.argv[1])
-print(sum(line.split()[2].endswith(port) for line in open("/proc/net/tcp").readlines()[1:]))
-P
+start_tinyproxy() { # NAME LINE...: sets port_of_proxy
+    local name=$1
+    shift
+    port_of_proxy=$(free_port)
+    {
+        printf 'Port %s\nListen 127.0.0.1\nTimeout 20\nLogFile "%s"\nLogLevel Info\nPidFile "%s"\n' "$port_of_proxy" "$work/$name.log" "$work/$name.pid"
+        printf '%s\n' "$@"
+    } >"$work/$name.conf"
+    tinyproxy -d -c "$work/$name.conf" >/dev/null 2>&1 &
+    pids+=($!)
+    wait_for "$port_of_proxy"
+}
+start_socks() { # ARGS...: sets port_of_proxy
+    port_of_proxy=$(free_port)
+    microsocks -i 127.0.0.1 -p "$port_of_proxy" "$@" >/dev/null 2>&1 &
+    pids+=($!)
+    wait_for "$port_of_proxy"
+}
+field() { # NAME: of the JSON object on the last line of standard input
+    python3 -c 'import base64, json, sys
+o = json.loads(sys.stdin.read().splitlines()[-1])
+k = sys.argv[1]
+if k == "body":
+    print(base64.b64decode(o["body_b64"]).decode(), end="")
+elif k in ("class", "error_detail"):
+    print((o["error"] or {}).get(k))
+else:
+    print(o[k])' "$1"
 }
 
-nginx_port=$(free_port)
-cat >"$work/nginx.conf" <<C
-daemon off; master_process off; worker_processes 1; pid $work/nginx.pid; error_log $work/nginx.log;
-events { worker_connections 512; }
-http {
-    access_log off; client_body_temp_path $work/b; proxy_temp_path $work/p; fastcgi_temp_path $work/f;
-    uwsgi_temp_path $work/u; scgi_temp_path $work/s;
-    upstream flux { server 127.0.0.1:$flux max_fails=0; keepalive 32; }
-    server {
-        listen 127.0.0.1:$nginx_port; client_max_body_size 64m; proxy_request_buffering off;
-        location / { proxy_pass http://flux; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_next_upstream off; }
-    }
-}
-C
-nginx -p "$work" -c "$work/nginx.conf" -e "$work/nginx.log" & pids+=($!)
-haproxy_port=$(free_port)
-cat >"$work/haproxy.conf" <<C
-global
-    maxconn 512
-defaults
-    mode http
-    timeout connect 10s
-    timeout client 60s
-    timeout server 60s
-    retries 0
-    http-reuse always
-frontend in
-    bind 127.0.0.1:$haproxy_port
-    default_backend flux
-backend flux
-    server one 127.0.0.1:$flux
-C
-haproxy -f "$work/haproxy.conf" >"$work/haproxy.log" 2>&1 & pids+=($!)
+start_server "$build/examples/hello" 0
+origin=$port
 
-"$work/client" "http://127.0.0.1:$flux" "$requests" || fail "without a proxy"
-for proxy in nginx haproxy; do
-    at=${proxy}_port
-    wait_for "${!at}"
-    before=$(connections)
-    "$work/client" "http://127.0.0.1:${!at}" "$requests" || { tail -5 "$work/$proxy.log"; fail "behind $proxy"; }
-    opened=$(($(connections) - before))
-    [ "$opened" -le 200 ] || fail "$proxy opened $opened connections: they are not kept"
-    url=http://127.0.0.1:${!at}
-    head -c 3000000 /dev/urandom >"$work/body"
-    same "$proxy: an upload of 3 MB" "$(base64 -w0 "$work/body" | md5sum)" \
-        "$(curl -sS --data-binary "@$work/body" -H 'Expect: 100-continue' "$url/up" | sed 's/.*"body_b64": "\([^"]*\)".*/\1/' | tr -d '\n' | md5sum)"
-    same "$proxy: a download of 50 MB" "200 50000000" "$(curl -sS -o /dev/null -w '%{http_code} %{size_download}' "$url/bytes/50000000")"
-    same "$proxy: HTTP/1.0 and a slow answer" "200" "$(curl -sS -0 -o /dev/null -w '%{http_code}' "$url/sleep/300")"
-    echo "behind $proxy: $opened connections to the server"
+start_tinyproxy open 'ConnectPort 443'
+open=$port_of_proxy
+same "absolute-form" "Hello, World!" "$("$get" --url "http://127.0.0.1:$origin/" --proxy "http://127.0.0.1:$open")"
+same "a name" "Hello, World!" "$("$get" --url "http://localhost:$origin/" --proxy "127.0.0.1:$open")"
+grep -q "GET http://127.0.0.1:$origin/" "$work/open.log" || fail "tinyproxy has not seen an absolute-form: $(cat "$work/open.log")"
+out=$("$get" --url "http://127.0.0.1:1/" --proxy "http://127.0.0.1:$open" --json || true)
+same "what the proxy answers for a target that refuses" "500" "$(field status <<<"$out")"
+out=$("$get" --url "https://127.0.0.1:$origin/" --proxy "http://127.0.0.1:$open" --json || true)
+same "CONNECT to a port that is not allowed: class" "http" "$(field class <<<"$out")"
+field error_detail <<<"$out" | grep -q "CONNECT 127.0.0.1:$origin through 127.0.0.1:$open: 403 .*the proxy refused the connection" ||
+    fail "CONNECT to a port that is not allowed: $(field error_detail <<<"$out")"
+
+start_tinyproxy locked "BasicAuth me secret%3a"
+locked=$port_of_proxy
+same "credentials" "Hello, World!" "$("$get" --url "http://127.0.0.1:$origin/" --proxy "http://me:secret%253a@127.0.0.1:$locked")"
+out=$("$get" --url "http://127.0.0.1:$origin/" --proxy "http://127.0.0.1:$locked" --json || true)
+same "no credentials: the proxy's own answer" "407" "$(field status <<<"$out")"
+out=$("$get" --url "https://127.0.0.1:$origin/" --proxy "http://me:wrong@127.0.0.1:$locked" --json || true)
+field error_detail <<<"$out" | grep -q "407 .*the proxy wants other credentials" ||
+    fail "wrong credentials for CONNECT: $(field error_detail <<<"$out")"
+
+# TLS to the target, through each kind of proxy.
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
+    -addext 'subjectAltName=DNS:localhost,IP:127.0.0.1' -keyout "$work/key.pem" -out "$work/cert.pem" 2>/dev/null
+secure=$(free_port)
+(cd "$work" && exec openssl s_server -quiet -accept "127.0.0.1:$secure" -cert cert.pem -key key.pem -WWW) >/dev/null 2>&1 &
+pids+=($!)
+wait_for "$secure"
+echo "over TLS" >"$work/page"
+start_tinyproxy tunnel
+tunnel=$port_of_proxy
+same "CONNECT, TLS to the target" "over TLS" "$("$get" --url "https://localhost:$secure/page" --cacert "$work/cert.pem" --proxy "http://127.0.0.1:$tunnel")"
+grep -q "CONNECT localhost:$secure" "$work/tunnel.log" || fail "tinyproxy has not seen the name: $(cat "$work/tunnel.log")"
+
+start_socks
+socks=$port_of_proxy
+same "SOCKS 5, an address" "Hello, World!" "$("$get" --url "http://127.0.0.1:$origin/" --proxy "socks5://127.0.0.1:$socks")"
+same "SOCKS 5, a name" "Hello, World!" "$("$get" --url "http://localhost:$origin/" --proxy "socks5h://127.0.0.1:$socks")"
+same "SOCKS 5, TLS to the target" "over TLS" "$("$get" --url "https://localhost:$secure/page" --cacert "$work/cert.pem" --proxy "socks5://127.0.0.1:$socks")"
+out=$("$get" --url "http://127.0.0.1:1/" --proxy "socks5://127.0.0.1:$socks" --json || true)
+same "SOCKS 5, the target refuses: class" "network" "$(field class <<<"$out")"
+field error_detail <<<"$out" | grep -q "connection refused: the proxy cannot reach the target" ||
+    fail "SOCKS 5, the target refuses: $(field error_detail <<<"$out")"
+start_socks -u me -P secret
+same "SOCKS 5, user and password" "Hello, World!" "$("$get" --url "http://127.0.0.1:$origin/" --proxy "socks5://me:secret@127.0.0.1:$port_of_proxy")"
+for who in "" "me:wrong@"; do
+    out=$("$get" --url "http://127.0.0.1:$origin/" --proxy "socks5://${who}127.0.0.1:$port_of_proxy" --json || true)
+    field error_detail <<<"$out" | grep -q "the proxy wants other credentials" || fail "SOCKS 5, user \"$who\": $(field error_detail <<<"$out")"
 done
 
-curl -sS -o /dev/null -w '%{http_code}' "http://127.0.0.1:$nginx_port/sleep/1500" >"$work/late" & late=$!
-sleep 0.5
-stop_server
-wait "$late" || fail "the request that was on its way when the server was stopped"
-same "and its answer" 200 "$(cat "$work/late")"
-same "exit status" 0 "$status"
+out=$("$get" --url "http://127.0.0.1:$origin/" --proxy "http://127.0.0.1:1" --json || true)
+same "nobody is the proxy" "network proxy 127.0.0.1:1: connect 127.0.0.1:1: Connection refused" \
+    "$(field class <<<"$out") $(field error_detail <<<"$out" | sed 's/.*: proxy /proxy /')"
+out=$("$get" --url "http://127.0.0.1:$origin/" --proxy "gopher://p" --json || true)
+same "what is no proxy" "usage" "$(field class <<<"$out")"
+echo "proxies: tinyproxy and microsocks do what they are asked"
