@@ -174,13 +174,13 @@
 #include <flux/http/client/pool.hpp>
 #include <flux/http/client/client_connection.hpp>
 #include <flux/http/client/client_response.hpp>
+#include <flux/http/client/multipart_form.hpp>
 #include <flux/http/client/client_request.hpp>
 #include <flux/http/client/cookie_jar.hpp>
 #include <flux/http/client/request_upload.hpp>
 #include <flux/http/client/client.hpp>
 #include <flux/http/client/proxy_rules.hpp>
 #include <flux/http/client/connect_tunnel.hpp>
-#include <flux/http/client/multipart_form.hpp>
 
 #if defined(FLUX_WITH_ZLIB) && FLUX_WITH_ZLIB
 #include <flux/zlib.hpp>

@@ -10,7 +10,10 @@
 #include <flux/core/base64.hpp>
 #include <flux/http/client/client_exchange.hpp>
 #include <flux/http/client/client_response.hpp>
+#include <flux/http/client/multipart_form.hpp>
+#include <flux/http/message/query.hpp>
 
+#include <concepts>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -118,6 +121,29 @@ public:
         return *this;
     }
     [[nodiscard]] client_request static_body(std::string_view octets) && { return std::move(static_body(octets)); }
+    /// An object of the program, as its to_body() writes it: `api.post(url).body(order)`. See message/body_codec.hpp.
+    template <writable_body T>
+    client_request& body(const T& value) & {
+        return body(std::string(to_body(value)), content_type_of<T>());
+    }
+    template <writable_body T>
+    [[nodiscard]] client_request body(const T& value) && {
+        return std::move(body(value));
+    }
+    /// `application/x-www-form-urlencoded`: `api.post(url).form(http::query_builder().add("name", "value"))`.
+    client_request& form(const query_builder& pairs) & {
+        return body(pairs.text(), "application/x-www-form-urlencoded");
+    }
+    [[nodiscard]] client_request form(const query_builder& pairs) && { return std::move(form(pairs)); }
+    /// `multipart/form-data`, streamed. Params: parts  kept until the response was read.
+    template <std::same_as<multipart_form> Form>
+    client_request& form(Form parts) & {
+        header(field::content_type, parts.content_type());
+        const auto length = parts.length();
+        return stream(std::move(parts).producer(), length);
+    }
+    template <std::same_as<multipart_form> Form>
+    [[nodiscard]] client_request form(Form parts) && { return std::move(form(std::move(parts))); }
     /// `application/json`. Params: text  JSON; flux has no JSON library of its own.
     client_request& json(std::string text) & { return body(std::move(text), "application/json"); }
     [[nodiscard]] client_request json(std::string text) && { return std::move(json(std::move(text))); }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <flux/http/client/client_exchange.hpp>
+#include <flux/http/message/body_codec.hpp>
 
 #include <cstdint>
 #include <string>
@@ -12,6 +13,13 @@
 #include <utility>
 
 namespace flux::inline FLUX_ABI::http {
+
+class client_response;
+
+namespace detail {
+template <class T>
+task<T> read_answer(client_response* from, std::size_t limit);
+} // namespace detail
 
 /// What a server answered.
 ///
@@ -52,7 +60,14 @@ public:
     [[nodiscard]] task<Text> text(std::size_t limit = 10'485'760) & {
         return ex_->reader.text<Text>(limit);
     }
-    /// The same without an opinion on what the octets are.
+    /// The whole body as an object of the program: `bool from_body(std::string_view, T&)` in the namespace of T reads it.
+    /// Errors  as text(); errc::unsupported_content if Content-Type is not that of T, errc::malformed_content if
+    ///         from_body() refuses it. Both of kind protocol.
+    template <readable_body T>
+    [[nodiscard]] task<T> read(std::size_t limit = 10'485'760) & {
+        return detail::read_answer<T>(this, limit);
+    }
+    /// As text(), without an opinion on what the octets are.
     template <class Octets = std::string>
     [[nodiscard]] task<Octets> bytes(std::size_t limit) & {
         return ex_->reader.text<Octets>(limit);
@@ -77,5 +92,26 @@ public:
 private:
     detail::exchange_handle ex_;
 };
+
+namespace detail {
+
+template <class T>
+task<T> read_answer(client_response* from, std::size_t limit) {
+    if (!accepts_content_type<T>(from->header(field::content_type)) ||
+        from->fields().repeated().contains(field::content_type)) {
+        co_return fail(error(errc::unsupported_content).phase(error_phase::body));
+    }
+    const auto text = co_await attempt(from->text(limit));
+    if (!text) {
+        co_return fail(text.error());
+    }
+    T value{};
+    if (auto refused = decode_body(*text, value)) {
+        co_return fail(error(errc::malformed_content).doing(*std::move(refused)).phase(error_phase::body));
+    }
+    co_return std::move(value);
+}
+
+} // namespace detail
 
 } // namespace flux::inline FLUX_ABI::http

@@ -12,6 +12,9 @@
 #include <flux/http/message/content_type.hpp>
 
 #include <concepts>
+#include <exception>
+#include <new>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -46,5 +49,32 @@ template <class T>
     const auto given = content_type::parse(value);
     return given && (given->is(wanted) || (wanted == "application/json" && given->is_json()));
 }
+
+namespace detail {
+
+/// Calls from_body(). Whatever it does not like is the mistake of the sender, but for a lack of memory.
+/// Returns  nothing, or why the body was refused.
+template <class T>
+[[nodiscard]] std::optional<std::string> decode_body(std::string_view text, T& value) {
+    using answer = decltype(from_body(text, value));
+    try {
+        if constexpr (std::is_void_v<answer>) {
+            from_body(text, value);
+        } else if constexpr (std::is_same_v<answer, bool>) {
+            if (!from_body(text, value)) {
+                return "read the body";
+            }
+        } else if (auto read = from_body(text, value); !read) {
+            return read.error().message();
+        }
+    } catch (const std::bad_alloc&) {
+        throw;
+    } catch (const std::exception& e) {
+        return e.what();
+    }
+    return std::nullopt;
+}
+
+} // namespace detail
 
 } // namespace flux::inline FLUX_ABI::http

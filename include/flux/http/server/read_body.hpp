@@ -25,28 +25,6 @@ namespace detail {
     return error(errc::malformed_content).doing(std::move(why));
 }
 
-// Whatever from_body() does not like is the peer's mistake, but for a lack of memory.
-template <class T>
-[[nodiscard]] result<void> decode_body(std::string_view text, T& value) {
-    using answer = decltype(from_body(text, value));
-    try {
-        if constexpr (std::is_void_v<answer>) {
-            from_body(text, value);
-        } else if constexpr (std::is_same_v<answer, bool>) {
-            if (!from_body(text, value)) {
-                return fail(malformed_content("read the body"));
-            }
-        } else if (auto read = from_body(text, value); !read) {
-            return fail(malformed_content(read.error().message()));
-        }
-    } catch (const std::bad_alloc&) {
-        throw;
-    } catch (const std::exception& e) {
-        return fail(malformed_content(e.what()));
-    }
-    return {};
-}
-
 template <class T>
 task<T> read_object(request& req, std::size_t limit) {
     if (!accepts_content_type<T>(req.header(field::content_type)) ||
@@ -58,8 +36,8 @@ task<T> read_object(request& req, std::size_t limit) {
         co_return fail(text.error());
     }
     T value{};
-    if (const auto read = decode_body(*text, value); !read) {
-        co_return fail(read.error());
+    if (auto refused = decode_body(*text, value)) {
+        co_return fail(malformed_content(*std::move(refused)));
     }
     co_return std::move(value);
 }
