@@ -242,7 +242,13 @@ public:
             ::wolfSSL_FreeArrays(ssl_.get());
             return progress::done;
         }
-        return outcome(r);
+        const progress step = outcome(r);
+        if (step == progress::closed) { // close_notify in the middle of a handshake
+            code_ = FATAL_ERROR;
+            failed_ = true;
+            return progress::failed;
+        }
+        return step;
     }
     [[nodiscard]] bool is_complete() const noexcept { return complete_; }
 
