@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: MIT
+# Sourced behind server.sh by the tests that put proxies in front of a server.
+free_port() { # below those that outgoing connections get, or one of them may have it by the time it is used
+    python3 -c 'import random, socket
+while True:
+    port = random.randint(12000, 32000)
+    with socket.socket() as s:
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        print(port)
+        break'
+}
+wait_for() { # PORT
+    for _ in $(seq 200); do
+        (exec 9<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return
+        sleep 0.05
+    done
+    fail "nothing listens on port $1"
+}
