@@ -57,12 +57,12 @@ http::router make_app() {
 enum class after { fin, reset, nothing, no_reading };
 
 task<> one_client(const http::router* app, const http::server_options* options, recorder* observer, std::string octets,
-                  after then, http::detail::connection_start how, bool drains, std::uint64_t* got) {
+                  after then, bool too_many, bool drains, std::uint64_t* got) {
     auto ctx = co_await this_context();
     auto ends = testing::make_memory_pair();
     http::detail::server_core core(*app, *options);
     task_scope scope(ctx, scope_policy::collect);
-    scope.spawn_frame(http::detail::serve_connection<testing::memory_stream, recorder>(core, std::move(ends.second), how, observer));
+    scope.spawn_frame(http::detail::serve_connection<testing::memory_stream, recorder>(core, std::move(ends.second), http::detail::connection_ticket(core, too_many, 0), observer));
     if (!octets.empty()) {
         co_await ends.first.write_all(as_octets(octets));
     }
@@ -89,19 +89,19 @@ task<> one_client(const http::router* app, const http::server_options* options, 
     ends.first.close();
 }
 
-std::string events(recorder& r, const std::string& octets, after then, http::detail::connection_start how = {},
+std::string events(recorder& r, const std::string& octets, after then, bool too_many = false,
                    bool drains = false, const http::server_options& options = {}) {
     testing::virtual_loop loop;
     const http::router app = make_app();
     std::uint64_t got = 0;
-    auto ended = loop.run(one_client(&app, &options, &r, octets, then, how, drains, &got));
+    auto ended = loop.run(one_client(&app, &options, &r, octets, then, too_many, drains, &got));
     REQUIRE(ended);
     return r.log;
 }
-std::string events(const std::string& octets, after then, http::detail::connection_start how = {}, bool drains = false,
+std::string events(const std::string& octets, after then, bool too_many = false, bool drains = false,
                    const http::server_options& options = {}) {
     recorder r;
-    return events(r, octets, then, how, drains, options);
+    return events(r, octets, then, too_many, drains, options);
 }
 
 std::string get(std::string_view path, std::string_view fields = "") {
@@ -126,9 +126,9 @@ TEST_CASE("an observer hears of every state, and why a connection ended") {
     CHECK(events(get("/big"), after::no_reading) == "accepted active closed:slow");
     CHECK(events(get("/up", "Connection: upgrade\r\nUpgrade: x\r\n"), after::nothing) ==
           "accepted active upgraded closed:taker_ended");
-    CHECK(events("", after::nothing, {true, 0}) == "accepted active closed:over_limit");
-    CHECK(events(get("/"), after::nothing, {}, true) == "accepted active idle closed:shutdown");
-    CHECK(events(get("/slow"), after::nothing, {}, true) == "accepted active closed:shutdown");
+    CHECK(events("", after::nothing, true) == "accepted active closed:over_limit");
+    CHECK(events(get("/"), after::nothing, false, true) == "accepted active idle closed:shutdown");
+    CHECK(events(get("/slow"), after::nothing, false, true) == "accepted active closed:shutdown");
 }
 
 TEST_CASE("counts are those of the whole connection") {

@@ -194,4 +194,105 @@ TEST_CASE("connections over the limit are answered 503 and closed; the others go
     CHECK(r);
 }
 
+TEST_CASE("by choice, connections over the limit wait until one ends") {
+    fixture f;
+    f.options.max_connections = 2;
+    f.options.over_limit = http::overload::pause;
+    auto scenario = [](fixture* x) -> task<> {
+        auto ctx = co_await this_context();
+        http::basic_server<borrowed_listener> server(x->app, x->options);
+        task_scope scope(ctx, scope_policy::collect);
+        scope.spawn(server.serve(borrowed_listener(x->listener)));
+        auto a = x->listener.connect().value();
+        auto b = x->listener.connect().value();
+        co_await sleep_for(10ms);
+        auto c = x->listener.connect().value();
+        co_await c.write_all(as_octets(get_root));
+        auto early = co_await attempt(with_timeout(1s, c.receive()));
+        CHECK((!early && early.error().is(errc::timed_out)));
+        CHECK(server.stats().connections == 2);
+        a.close();
+        const std::string served = co_await answer(&c);
+        CHECK(begins_with(served, "HTTP/1.1 200"));
+        CHECK(server.stats().refused == 0);
+        // A server that waits for room can be stopped.
+        scope.stop(stop_reason::shutdown);
+        b.close();
+        c.close();
+        auto ended = co_await attempt(scope.join());
+        CHECK(ended);
+    };
+    const auto r = f.loop.run(scenario(&f));
+    CHECK(r);
+}
+
+TEST_CASE("one peer has so many connections and no more; others are not concerned") {
+    fixture f;
+    f.options.max_connections_per_peer = 2;
+    f.options.retry_after = seconds(7);
+    auto scenario = [](fixture* x) -> task<> {
+        auto ctx = co_await this_context();
+        http::basic_server<borrowed_listener> server(x->app, x->options);
+        task_scope scope(ctx, scope_policy::collect);
+        scope.spawn(server.serve(borrowed_listener(x->listener)));
+        const auto from = [x](const char* where) { return x->listener.connect(endpoint::parse(where).value()).value(); };
+        auto a = from("192.0.2.1:1");
+        auto b = from("192.0.2.1:2");
+        co_await sleep_for(10ms);
+        auto c = from("192.0.2.1:3");
+        auto d = from("192.0.2.2:1");
+        co_await d.write_all(as_octets(get_root));
+        const std::string refused = co_await answer(&c);
+        CHECK(begins_with(refused, "HTTP/1.1 503"));
+        CHECK(refused.find("Retry-After: 7\r\n") != std::string::npos);
+        const std::string served = co_await answer(&d);
+        CHECK(begins_with(served, "HTTP/1.1 200"));
+        b.close();
+        co_await sleep_for(10ms);
+        auto e = from("192.0.2.1:4");
+        co_await e.write_all(as_octets(get_root));
+        const std::string again = co_await answer(&e);
+        CHECK(begins_with(again, "HTTP/1.1 200"));
+        CHECK(server.stats().refused == 1);
+        a.close();
+        c.close();
+        d.close();
+        e.close();
+        scope.stop(stop_reason::shutdown);
+        auto ended = co_await attempt(scope.join());
+        CHECK(ended);
+    };
+    const auto r = f.loop.run(scenario(&f));
+    CHECK(r);
+}
+
+TEST_CASE("a connection that has not asked yet gets a moment for it when the server ends") {
+    fixture f;
+    auto scenario = [](fixture* x) -> task<> {
+        auto ctx = co_await this_context();
+        http::basic_server<borrowed_listener> server(x->app, x->options);
+        task_scope scope(ctx, scope_policy::collect);
+        scope.spawn(server.serve(borrowed_listener(x->listener)));
+        auto late = x->listener.connect().value();
+        auto silent = x->listener.connect().value();
+        co_await sleep_for(10ms);
+        const time_point start = ctx.home().now();
+        scope.stop(stop_reason::shutdown);
+        co_await sleep_for(500ms);
+        co_await late.write_all(as_octets(get_root));
+        const std::string served = co_await answer(&late);
+        CHECK(begins_with(served, "HTTP/1.1 200"));
+        CHECK(served.find("Connection: close\r\n") != std::string::npos);
+        const std::string nothing = co_await answer(&silent);
+        CHECK(nothing.empty());
+        CHECK(ctx.home().now() - start == 1s);
+        late.close();
+        silent.close();
+        auto ended = co_await attempt(scope.join());
+        CHECK(ended);
+    };
+    const auto r = f.loop.run(scenario(&f));
+    CHECK(r);
+}
+
 TEST_SUITE_END();

@@ -114,31 +114,29 @@ private:
     void begin(stream_type&& stream, task_scope& connections) {
         ++core_.stats.accepted;
         try {
-            detail::connection_start how;
-            how.too_many = is_full();
-            if (core_.options.max_connections_per_peer < core_.options.max_connections) {
-                count_peer(stream, how);
-            }
-            core_.stats.refused += how.too_many ? 1 : 0;
-            if (how.too_many && core_.turned_away >= max_turned_away) {
+            const bool counts_peers = core_.options.max_connections_per_peer < core_.options.max_connections;
+            const detail::peer_table::key peer = counts_peers ? peer_of(stream) : 0;
+            const bool peer_is_full =
+                peer != 0 && core_.peers.count(peer) >= core_.options.max_connections_per_peer;
+            const bool too_many = is_full() || peer_is_full;
+            core_.stats.refused += too_many ? 1 : 0;
+            if (too_many && core_.turned_away >= max_turned_away) {
                 stream.abort();
                 return;
             }
-            connections.spawn_frame(
-                detail::serve_connection<stream_type, Observer>(core_, std::move(stream), how, observer_));
+            connections.spawn_frame(detail::serve_connection<stream_type, Observer>(
+                core_, std::move(stream), detail::connection_ticket(core_, too_many, too_many ? 0 : peer), observer_));
         } catch (const std::bad_alloc&) {
             ++core_.stats.accept_errors; // this connection is dropped, the others go on
         }
     }
-    void count_peer(stream_type& stream, detail::connection_start& how) {
+    // 0 for peers that are not counted.
+    [[nodiscard]] static detail::peer_table::key peer_of(stream_type& stream) {
         if constexpr (requires { stream.peer_endpoint(); }) {
             const auto peer = stream.peer_endpoint();
-            const auto key = peer ? detail::peer_table::key_of(*peer) : std::nullopt;
-            if (!key) {
-                return;
-            }
-            how.too_many = how.too_many || core_.peers.count(*key) >= core_.options.max_connections_per_peer;
-            how.peer = how.too_many ? 0 : *key;
+            return peer ? detail::peer_table::key_of(*peer).value_or(0) : 0;
+        } else {
+            return 0;
         }
     }
 

@@ -21,38 +21,20 @@
 
 namespace flux::inline FLUX_ABI::http::detail {
 
-/// How a connection begins.
-struct connection_start {
-    bool too_many = false;    ///< it is answered 503
-    peer_table::key peer = 0; ///< whom it is counted for; 0: nobody
-};
-
 template <buffered_stream Stream, class Observer = no_connection_observer>
 class server_connection final : private drainable, private request::remote_source {
 public:
-    server_connection(server_core& server, Stream&& stream, context_node& parent, connection_start how, Observer* observer)
-        : server_(&server), stream_(std::move(stream)), node_(parent), how_(how), ends_at_(deadline_after(now(), options().lifetime)),
+    server_connection(server_core& server, Stream&& stream, context_node& parent, Observer* observer)
+        : server_(&server), stream_(std::move(stream)), node_(parent), ends_at_(deadline_after(now(), options().lifetime)),
           first_octet_by_(deadline_after(now(), options().head_timeout)),
           log_(observer, server.stats.accepted, now(), stream_) {
         server.connections.push_back(*this);
-        ++(how.too_many ? server.turned_away : server.stats.connections);
-        if (how.peer != 0) {
-            server.peers.add(how.peer);
-        }
     }
     server_connection(const server_connection&) = delete;
     server_connection& operator=(const server_connection&) = delete;
     ~server_connection() {
         release_exchange();
         drainable::unlink();
-        if (how_.peer != 0) {
-            server_->peers.remove(how_.peer);
-        }
-        if (how_.too_many) {
-            --server_->turned_away;
-        } else {
-            server_->connection_ended();
-        }
     }
 
     /// What the loop does next.
@@ -320,7 +302,6 @@ private:
     context_node node_;
     exchange* ex_ = nullptr; // null while idle
     stream_taker taker_;     // who gets the stream after HTTP
-    connection_start how_;
     time_point ends_at_;     // from then on an answer is the last one
     time_point first_octet_by_;
     exchange_tally tally_;
@@ -375,16 +356,17 @@ task<> server_connection<Stream, Observer>::say_goodbye() {
 }
 
 /// Serves one connection to its end; one that is too many is turned away with a 503.
+/// Params  ticket  counts it until its end
 template <buffered_stream Stream, class Observer = no_connection_observer>
-flux::detail::child serve_connection(server_core& server, Stream stream, connection_start how = {},
+flux::detail::child serve_connection(server_core& server, Stream stream, connection_ticket ticket = connection_ticket(),
                                      Observer* observer = nullptr) {
     using connection = server_connection<Stream, Observer>;
     using step = typename connection::step;
     auto ctx = co_await this_context();
-    connection c(server, std::move(stream), ctx.node(), how, observer);
+    connection c(server, std::move(stream), ctx.node(), observer);
     const auto inside = co_await flux::detail::enter_request(c.node());
     step next = step::read;
-    if (how.too_many) {
+    if (ticket.is_too_many()) {
         c.turn_away();
         next = step::close;
     }

@@ -16,6 +16,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 namespace flux::inline FLUX_ABI::http {
 
@@ -56,11 +57,6 @@ public:
         connections.for_each([](drainable& c) { c.drain(); });
     }
     [[nodiscard]] bool is_draining() const noexcept { return draining.is_set(); }
-    /// A connection is gone: there is room for another one.
-    void connection_ended() noexcept {
-        --stats.connections;
-        room.set();
-    }
 
     const server_options options;
     const router* application;
@@ -73,6 +69,40 @@ public:
     peer_table peers;          ///< used only where max_connections_per_peer is set
     async_event room;          ///< set when a connection ends; reset by who waits
     std::size_t turned_away = 0; ///< connections that are being answered 503 now
+};
+
+/// What a connection counts for, from when it is accepted to its end.
+class connection_ticket {
+public:
+    /// Counts for nothing.
+    connection_ticket() noexcept = default;
+    /// Params  peer  whom it is counted for; 0: nobody
+    connection_ticket(server_core& server, bool too_many, peer_table::key peer) : server_(&server), too_many_(too_many) {
+        if (peer != 0) {
+            server.peers.add(peer);
+            peer_ = peer;
+        }
+        ++(too_many ? server.turned_away : server.stats.connections);
+    }
+    connection_ticket(connection_ticket&& other) noexcept
+        : server_(std::exchange(other.server_, nullptr)), peer_(other.peer_), too_many_(other.too_many_) {}
+    connection_ticket& operator=(connection_ticket&&) = delete;
+    ~connection_ticket() {
+        if (server_ == nullptr) {
+            return;
+        }
+        if (peer_ != 0) {
+            server_->peers.remove(peer_);
+        }
+        --(too_many_ ? server_->turned_away : server_->stats.connections);
+        server_->room.set();
+    }
+    [[nodiscard]] bool is_too_many() const noexcept { return too_many_; }
+
+private:
+    server_core* server_ = nullptr;
+    peer_table::key peer_ = 0;
+    bool too_many_ = false;
 };
 
 } // namespace detail
