@@ -24,7 +24,9 @@ struct serve_options {
     http::server_options server{};
     listen_options listen{};
     workers_options workers_setup{};
-    unsigned workers = 1; ///< reactors, each on its own thread with its own SO_REUSEPORT listener
+    /// Reactors, each on its own thread: over IP with its own SO_REUSEPORT listener, on a Unix socket with one more
+    /// descriptor of the same.
+    unsigned workers = 1;
     bool announce = true; ///< say on stderr where it listens
     bool inherit = true;  ///< take over a socket that listens there already and was handed to this process (LISTEN_FDS)
 };
@@ -54,18 +56,18 @@ task<> serve_worker(unique_fd listening, const http::router* app, const http::se
     }
 }
 
-// The socket of one worker: an inherited one, one more descriptor of it, or a new one.
+// The socket of one worker: an inherited one, one more descriptor of the first worker's, or a new one.
 template <class Listener>
 [[gnu::cold]] result<unique_fd> socket_of_worker(const endpoint& where, const listen_options& how, bool& inherits,
                                                  const unique_fd* first) {
     unique_fd fd = inherits ? inherited_listener(where) : unique_fd();
-    if (!fd && inherits && first != nullptr) {
+    if (!fd && first != nullptr && (inherits || !where.is_ip())) {
         fd.reset(::fcntl(first->get(), F_DUPFD_CLOEXEC, 0));
         if (!fd) {
-            return fail(error::from_errno(errno).doing("copy of an inherited socket"));
+            return fail(error::from_errno(errno).doing("copy of the listening socket"));
         }
     }
-    inherits = static_cast<bool>(fd);
+    inherits = inherits && fd;
     return fd ? result<unique_fd>(std::move(fd)) : Listener::open(where, how);
 }
 
@@ -75,7 +77,7 @@ template <class Listener, class Wrap = as_accepted, class Observer = http::no_co
 void serve_on(const endpoint& where, const http::router& app, const serve_options& options, const Wrap& wrap = Wrap(),
               Observer* observer = nullptr) {
     listen_options how = options.listen;
-    how.reuse_port = how.reuse_port || options.workers > 1;
+    how.reuse_port = how.reuse_port || (options.workers > 1 && where.is_ip());
     // Bound before the first worker runs, so that a taken port fails at once and port 0 is one port for all.
     flux::detail::dynamic_array<unique_fd> listening;
     endpoint bound = where;
@@ -104,9 +106,6 @@ void serve_on(const endpoint& where, const http::router& app, const serve_option
     const endpoint at = endpoint::parse(where).value();
     if (options.workers == 0) {
         throw_error(error(errc::invalid_argument).doing("serve: workers must be at least 1"));
-    }
-    if (at.family() == address_family::local && options.workers > 1) {
-        throw_error(error(errc::invalid_argument).doing("serve: a Unix socket has one worker"));
     }
     return at;
 }
