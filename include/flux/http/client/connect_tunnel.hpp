@@ -111,7 +111,7 @@ task<std::string> read_refusal(Stream& s, std::size_t size) {
 [[nodiscard, gnu::cold]] inline error tunnel_refusal(const tunnel_answer& a) {
     const auto code = static_cast<unsigned>(a.code);
     proxy_errc why = code >= 500 ? proxy_errc::unreachable : proxy_errc::refused;
-    why = code == 407 ? proxy_errc::needs_credentials : why;
+    why = code == 407 || code == 401 ? proxy_errc::needs_credentials : why; // tinyproxy says 401
     error e(why);
     if (!a.body.empty()) {
         e.doing("\"" + a.body + "\"");
