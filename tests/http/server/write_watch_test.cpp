@@ -6,40 +6,62 @@
 #include <flux/net/connect.hpp>
 #include <flux/net/listener.hpp>
 #include <flux/testing/memory_stream.hpp>
+#include <flux/testing/virtual_loop.hpp>
 
 #include <support/driver_matrix.hpp>
 
 #include <doctest/doctest.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
-#include <sys/socket.h>
-
 using namespace flux;
 using namespace std::chrono_literals;
+using http::detail::write_watch;
 
-static_assert(http::detail::write_watch<tcp_stream>::tells_progress);
-static_assert(!http::detail::write_watch<testing::memory_stream>::tells_progress);
+static_assert(write_watch<tcp_stream>::tells_progress);
+static_assert(!write_watch<testing::memory_stream>::tells_progress);
 
 namespace {
 
+struct told {
+    std::uint64_t acknowledged = 0;
+    [[nodiscard]] std::uint64_t octets_acknowledged() const noexcept { return acknowledged; }
+};
+struct silent {};
+
+// When a write is given up whose peer acknowledges `each` octets per second until `until`; 0 s: it never was.
+template <class Stream>
+duration given_up_after(std::uint64_t each, duration until, std::uint32_t min_rate = 100) {
+    testing::virtual_loop loop;
+    duration at{};
+    auto scenario = [&]() -> task<> {
+        const context ctx = co_await this_context();
+        http::server_options options;
+        options.write_timeout = 30s;
+        options.write_min_rate = min_rate;
+        Stream stream;
+        write_watch<Stream> watch(stream, ctx.node(), options);
+        for (duration t{}; t < 300s; t += 1s) {
+            if (watch.node().stopped()) {
+                at = t;
+                CHECK(watch.node().reason() == stop_reason::timed_out);
+                break;
+            }
+            if constexpr (write_watch<Stream>::tells_progress) {
+                stream.acknowledged += t < until ? each : 0;
+            }
+            co_await sleep_for(1s);
+        }
+    };
+    const auto ended = loop.run(scenario());
+    CHECK(ended);
+    return at;
+}
+
 constexpr std::size_t size = 16U << 20;
-
-enum class way { whole, producer };
-
-// What a client gets that reads `step` octets, waits, and so on; or that reads nothing for `stall`.
-struct client {
-    way body = way::whole;
-    std::size_t step = 0;
-    milliseconds pause{0};
-    milliseconds stall{0};
-};
-struct seen {
-    std::size_t octets = 0;
-    bool cut = false;
-};
 
 task<> produce(http::body_writer& out) {
     static const std::string block(100'000, 'x');
@@ -50,36 +72,32 @@ task<> produce(http::body_writer& out) {
     }
 }
 
-task<> scenario(reactor* home, const client* c, seen* out) {
+// Asks for a large body and does not read before the server has given up. Returns the octets that came all the same.
+task<> stalled_client(reactor* home, std::string path, std::size_t* got) {
     auto ctx = co_await this_context();
     http::router app;
     app.get("/whole", [] { return http::bytes(std::string(size, 'x')); });
     app.get("/producer", [] { return http::response().stream(produce, size); });
     http::server_options options;
-    options.write_timeout = 400ms;
-    options.write_min_rate = 1000;
+    options.write_timeout = 200ms;
     auto listener = tcp_listener::listen(*home, endpoint::loopback(0)).value();
     const endpoint where = listener.local_endpoint().value();
     http::basic_server<tcp_listener> server(app, options);
     task_scope serving(ctx, scope_policy::collect);
     serving.spawn(server.serve(std::move(listener)));
     auto stream = co_await tcp_connect(where);
-    const std::string request = std::string("GET ") + (c->body == way::whole ? "/whole" : "/producer") + " HTTP/1.1\r\nHost: a\r\n\r\n";
+    const std::string request = "GET " + path + " HTTP/1.1\r\nHost: a\r\n\r\n";
     co_await stream.write_all(as_octets(request));
-    co_await sleep_for(c->stall);
-    std::vector<std::byte> buffer(c->step == 0 ? 1U << 20 : c->step);
-    for (std::size_t since = 0; out->octets < size;) {
+    while (server.stats().requests == 0 || server.stats().connections != 0) {
+        co_await sleep_for(5ms);
+    }
+    std::vector<std::byte> buffer(1U << 20);
+    for (;;) {
         auto n = co_await attempt(stream.read_some(buffer));
         if (!n || *n == 0) {
-            out->cut = true;
             break;
         }
-        out->octets += *n;
-        since += *n;
-        if (c->step != 0 && since >= c->step) {
-            since = 0;
-            co_await sleep_for(c->pause);
-        }
+        *got += *n;
     }
     stream.close();
     serving.stop(stop_reason::shutdown);
@@ -87,40 +105,69 @@ task<> scenario(reactor* home, const client* c, seen* out) {
     ignore_result(joined, "it was stopped");
 }
 
-seen run(const reactor_options& options, const client& c) {
-    reactor r(options);
-    seen out;
-    r.run(scenario(&r, &c, &out));
-    return out;
+// Writes more than a socket holds, reads it at the other end; what the writer was told before, between and after.
+task<> acknowledged(reactor* home, std::vector<std::uint64_t>* seen) {
+    auto ctx = co_await this_context();
+    auto listener = tcp_listener::listen(*home, endpoint::loopback(0)).value();
+    auto writer = co_await tcp_connect(listener.local_endpoint().value());
+    auto reader = co_await listener.accept();
+    seen->push_back(writer.octets_acknowledged());
+    const std::string octets(size, 'x');
+    task_scope scope(ctx, scope_policy::collect);
+    scope.spawn(writer.write_all(as_octets(octets)));
+    std::vector<std::byte> buffer(1U << 20);
+    std::size_t got = 0;
+    while (got < size) {
+        const std::size_t n = co_await reader.read_some(buffer);
+        got += n;
+        if (seen->size() == 1 && got > size / 2) {
+            seen->push_back(writer.octets_acknowledged());
+        }
+    }
+    co_await scope.join();
+    while (writer.octets_acknowledged() != size) { // the last acknowledgement may be on its way
+        co_await sleep_for(1ms);
+    }
+    seen->push_back(writer.octets_acknowledged());
 }
 
 } // namespace
 
 TEST_SUITE_BEGIN("http/server/write_watch");
 
-TEST_CASE("a slow reader gets the whole body, although that takes longer than write_timeout") {
+TEST_CASE("a write goes on as long as the peer acknowledges enough, and no longer than write_timeout after that") {
+    CHECK(given_up_after<told>(100, 1000s) == 0s);
+    CHECK(given_up_after<told>(99, 1000s) == 30s);
+    CHECK(given_up_after<told>(0, 0s) == 30s);
+    CHECK(given_up_after<told>(1'000'000, 100s) > 100s);
+    CHECK(given_up_after<told>(1'000'000, 100s) <= 130s);
+    CHECK(given_up_after<told>(1, 1000s, 0) == 0s);
+    CHECK(given_up_after<told>(0, 1000s, 0) == 30s);
+}
+
+TEST_CASE("a stream that does not tell gets write_timeout for each write") { CHECK(given_up_after<silent>(0, 0s) == 30s); }
+
+TEST_CASE("a socket tells what its peer has acknowledged") {
     test_support::on_each_driver([](const reactor_options& options) {
-        for (const way body : {way::whole, way::producer}) {
-            client slow;
-            slow.body = body;
-            slow.step = 1U << 20;
-            slow.pause = 60ms; // 16 of them: more than two write_timeouts
-            const seen s = run(options, slow);
-            CHECK_FALSE(s.cut);
-            CHECK(s.octets >= size);
-        }
+        reactor r(options);
+        std::vector<std::uint64_t> seen;
+        r.run(acknowledged(&r, &seen));
+        REQUIRE(seen.size() == 3);
+        CHECK(seen[0] == 0);
+        CHECK(seen[1] > 0);
+        CHECK(seen[1] <= size);
+        CHECK(seen[2] == size);
     });
 }
 
-TEST_CASE("a reader that stops is cut off, in the middle of a streamed body too") {
+TEST_CASE("a reader that stops is cut off, in the middle of a produced body too") {
     test_support::on_each_driver([](const reactor_options& options) {
-        for (const way body : {way::whole, way::producer}) {
-            client stalled;
-            stalled.body = body;
-            stalled.stall = 1500ms;
-            const seen s = run(options, stalled);
-            CHECK(s.cut);
-            CHECK(s.octets < size);
+        for (const char* const path : {"/whole", "/producer"}) {
+            CAPTURE(path);
+            reactor r(options);
+            std::size_t got = 0;
+            r.run(stalled_client(&r, path, &got));
+            CHECK(got < size);
         }
     });
 }
