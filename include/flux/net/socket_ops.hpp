@@ -210,7 +210,7 @@ protected:
     }
     [[nodiscard]] result<void> outcome() const noexcept {
         if (failed_) {
-            return fail(failed_);
+            return refusal();
         }
         return {};
     }
@@ -222,6 +222,7 @@ protected:
             return true;
         }
         core_->note_written(static_cast<std::size_t>(sent));
+        sent_ += static_cast<std::size_t>(sent);
         if (!static_cast<State&>(*this).advance(static_cast<std::size_t>(sent))) {
             end();
             return true;
@@ -230,6 +231,14 @@ protected:
     }
 
 private:
+    // Whoever wants to send it again has to know whether the peer can have seen a part of it.
+    [[nodiscard, gnu::cold]] failure refusal() const noexcept {
+        error e(failed_);
+        if (sent_ != 0) {
+            e.bytes_sent(sent_);
+        }
+        return fail(std::move(e));
+    }
     [[nodiscard]] bool refuse(errc code) noexcept {
         failed_ = make_error_code(code);
         return false;
@@ -252,6 +261,7 @@ private:
     }
 
     socket_core* core_;
+    std::uint64_t sent_ = 0;
     std::error_code failed_;
 };
 

@@ -95,7 +95,7 @@ concept operation_yielding = operation<Op> && std::same_as<value_of<Op>, T>;
 ///
 /// read_some(out)        1..out.size() octets, or 0 at the end of the stream (or if `out` is empty)
 /// write_all(octets)     everything is handed to the kernel, or an error; after an error or a cancel in
-///                       mid-write the stream can only be closed
+///                       mid-write the stream can only be closed, and bytes_sent() of the error says how much went out
 /// write_all(list)       the same for several buffers, in one system call where possible
 /// shutdown_write()      sends FIN after what was written; reading goes on
 /// close()               ends both directions; no operation may be in flight

@@ -217,7 +217,7 @@ public:
                 verb_.shorten(r, stream_->kept_);
             } else {
                 stream_->broken_ = make_error_code(errc::closed);
-                return fail(errc::injected);
+                return fail(error(errc::injected).bytes_sent(1)); // at least
             }
         }
         return r;

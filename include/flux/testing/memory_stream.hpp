@@ -198,10 +198,14 @@ public:
     }
     [[nodiscard]] result<void> take() noexcept {
         if (waited_) {
-            out().end_write(refused_ && moved_);
+            out().end_write(refused_ && moved_ != 0);
         }
         if (refused_) {
-            return fail(refused_);
+            error e(refused_);
+            if (moved_ != 0) {
+                e.bytes_sent(moved_);
+            }
+            return fail(std::move(e));
         }
         return {};
     }
@@ -243,7 +247,7 @@ private:
             rest_ = rest_.subspan(1);
         }
         if (done != 0) {
-            moved_ = true;
+            moved_ += done;
             at_.channel->sent(at_.end, done);
         }
         return done;
@@ -283,7 +287,7 @@ private:
     next_turn turn_{*this};
     bool queued_ = false;
     bool waited_ = false;
-    bool moved_ = false;
+    std::size_t moved_ = 0; // octets
     std::error_code refused_;
 };
 

@@ -326,6 +326,9 @@ private:
 // Connections in a row that end between their choice and their use: far more than one turn of a loop can spoil.
 inline constexpr std::uint32_t max_stale = 1000;
 
+inline constexpr seconds late_answer_time{1}; // for what a server said before it stopped to read
+inline constexpr std::size_t one_record = 16'384; // octets, of TLS
+
 /// Whether sending it once more cannot do what sending it once would not have done.
 [[nodiscard]] inline bool may_resend(const client_exchange& ex, const error& e) noexcept {
     return ex.allow_resend && e.kind() == error_kind::network &&
@@ -405,8 +408,9 @@ task<client_response> client_core<Connector, Observer>::run(client_core* self, p
             if (!written) {
                 failed = std::move(written).error();
             }
-            // One send: the kernel takes all of so little, or nothing.
-            ex->sent_any = !failed.code() || failed.kind() != error_kind::network;
+            // A TLS stream that fails has not sent a whole record, which no peer can read, as far as this fits one.
+            ex->sent_any = !failed.code() || failed.kind() != error_kind::network || failed.bytes_sent() != 0 ||
+                           ex->out.size() > one_record;
             ex->sent_whole = !failed.code();
             if (ex->trace != nullptr && ex->sent_whole) {
                 ex->trace->wrote_head(ex->elapsed());
@@ -421,29 +425,28 @@ task<client_response> client_core<Connector, Observer>::run(client_core* self, p
             }
         }
         // A server that does not want the request may answer and close before it has read all of it.
-        const bool hopeful = !failed.code() || (failed.kind() == error_kind::network && !node.stopped());
+        if (failed.code() && failed.kind() == error_kind::network && !whole && !node.stopped()) {
+            const auto late = co_await attempt(with_timeout(
+                late_answer_time, await_head<typename Connector::stream_type>(&c, ex.get(), false)));
+            whole = late && *late;
+        }
         node.limit(std::min(ex->deadline, deadline_after(home.now(), or_for_ever(options.first_byte_timeout))));
-        while (hopeful && !whole) {
+        while (!failed.code() && !whole) {
             auto octets = co_await attempt(c.stream().receive());
-            error bad{std::error_code()};
+            phase = error_phase::head;
             if (!octets) {
-                bad = std::move(octets).error();
+                failed = std::move(octets).error();
             } else if (octets->empty()) {
-                bad = error(errc::incomplete_head);
+                failed = error(errc::incomplete_head);
             } else {
                 c.add_input(*std::move(octets));
                 auto parsed = c.take_head(*ex, options);
                 if (parsed) {
                     whole = *parsed;
-                    continue;
+                } else {
+                    failed = std::move(parsed).error();
                 }
-                bad = std::move(parsed).error();
             }
-            if (!failed.code()) {
-                failed = std::move(bad);
-                phase = error_phase::head;
-            }
-            break;
         }
         if (!whole) {
             const bool again = may_resend(*ex, failed) && resends < options.max_resends && !node.stopped();

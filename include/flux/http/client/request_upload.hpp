@@ -188,7 +188,7 @@ task<bool> upload_body(client_connection<Stream>* c, client_exchange* ex, contex
         auto written = co_await attempt(
             with_timeout(or_for_ever(options.progress_timeout), c->stream().write_all(as_octets(ex->out.view()))));
         if (!written) {
-            ex->sent_any = written.error().kind() != error_kind::network;
+            ex->sent_any = written.error().kind() != error_kind::network || written.error().bytes_sent() != 0;
             co_return fail(std::move(written).error());
         }
         ex->sent_any = true;
