@@ -8,8 +8,11 @@
 
 #include <doctest/doctest.h>
 
+#include <filesystem>
 #include <string>
 
+#include <fcntl.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
 using namespace flux;
@@ -166,6 +169,64 @@ TEST_SUITE("http/server/send_file") {
             CHECK(get("/ HTTP/1.1") == "4\r\n0123\r\n1\r\n-\r\n6\r\n456789\r\n0\r\n\r\n");
             CHECK(get("/length HTTP/1.1") == "0123-456789");
             CHECK(get("/ HTTP/1.0") == "0123-456789");
+        });
+    }
+
+    TEST_CASE("octets that are not in memory are read elsewhere first, and arrive") {
+        std::string name = (std::filesystem::temp_directory_path() / "flux-cold-XXXXXX").string();
+        const unique_fd file(::mkstemp(name.data()));
+        REQUIRE(file.is_open());
+        ::unlink(name.c_str());
+        const std::string text = pattern(3'000'000);
+        REQUIRE(::write(file.get(), text.data(), text.size()) == static_cast<::ssize_t>(text.size()));
+        const auto forget = [&] {
+            REQUIRE(::fsync(file.get()) == 0);
+            REQUIRE(::posix_fadvise(file.get(), 0, 0, POSIX_FADV_DONTNEED) == 0);
+            if (detail::in_memory(file.get(), 0, text.size())) {
+                MESSAGE("this file system keeps everything in memory");
+            }
+        };
+        http::router app;
+        app.get("/", sender{file.get(), 0, text.size()});
+        app.get("/copied", [&](http::request&, http::responder& out) -> task<> { // chunks: not by sendfile(2)
+            co_await http::send_file(out, file.get(), 0, text.size());
+        });
+        on_each_driver([&](const reactor_options& options) {
+            reactor r(options);
+            forget();
+            const std::string direct = run(r, over_tcp(&app, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", [](std::string&) {}));
+            CHECK((body_of(direct) == text));
+            forget();
+            const std::string copied = run(r, over_tcp(&app, "GET /copied HTTP/1.0\r\n\r\n", [](std::string&) {}));
+            CHECK((body_of(copied) == text));
+        });
+    }
+
+    TEST_CASE("a client that does not read is cut off after the write timeout") {
+        http::router app;
+        const unique_fd file = file_of(pattern(30'000'000));
+        app.get("/", sender{file.get(), 0, 30'000'000});
+        http::server_options options;
+        options.write_timeout = 30ms;
+        const auto scenario = [](const http::router* a, http::server_options o) -> task<> {
+            auto ctx = co_await this_context();
+            auto listener = tcp_listener::listen(reactor::of(ctx.home()), endpoint::loopback(0)).value();
+            const auto where = listener.local_endpoint().value();
+            http::detail::server_core core(*a, o);
+            auto client = co_await tcp_connect(where);
+            auto accepted = co_await listener.accept();
+            task_scope scope(ctx, scope_policy::collect);
+            scope.spawn_frame(http::detail::serve_connection(core, std::move(accepted)));
+            co_await client.write_all(as_octets("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+            const auto joined = co_await attempt(scope.join()); // it comes to an end although nobody reads
+            ignore_result(joined, "how a connection ends is not of interest here");
+            CHECK(core.stats.connections == 0);
+            client.close();
+            listener.close();
+        };
+        on_each_driver([&](const reactor_options& driver) {
+            reactor r(driver);
+            run(r, scenario(&app, options));
         });
     }
 }

@@ -250,4 +250,66 @@ TEST_SUITE("http/server/sse") {
         }(&app, &listener));
         CHECK(ended);
     }
+
+    TEST_CASE("thousands of streams starve nobody") {
+        constexpr std::size_t streams = FLUX_SANITIZED ? 1000 : 5000;
+        testing::virtual_loop_options loop_options;
+        loop_options.max_steps = 0;
+        testing::virtual_loop loop(loop_options);
+        http::router app;
+        app.get("/", [] { return "hello"; });
+        app.get("/ticks", [](http::request& req, http::responder& out) -> task<> {
+            http::event_stream events(req, out);
+            for (bool open = true; open; open = co_await events.pause(1s)) {
+                co_await events.send(http::server_event("tick"));
+            }
+        });
+        testing::memory_listener listener{testing::memory_listener_options()};
+        const auto ended = loop.run([](const http::router* a, testing::memory_listener* l, std::size_t count) -> task<> {
+            const auto ctx = co_await this_context();
+            const http::server_options options;
+            http::basic_server<borrowed_listener> server(*a, options);
+            task_scope scope(ctx, scope_policy::collect);
+            scope.spawn(server.serve(borrowed_listener(*l)));
+            std::vector<testing::memory_stream> clients;
+            for (std::size_t i = 0; i < count; ++i) {
+                clients.push_back(l->connect().value());
+                co_await clients.back().write_all(as_octets("GET /ticks HTTP/1.1\r\nHost: a\r\n\r\n"));
+                if (i % 64 == 63) {
+                    co_await sleep_for(0s); // the listener has a backlog of 128
+                }
+            }
+            co_await sleep_for(3500ms);
+            CHECK(server.stats().connections == count);
+            auto other = l->connect().value();
+            co_await other.write_all(as_octets("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+            const time_point before = ctx.home().now();
+            const auto plain = co_await other.receive();
+            CHECK(as_text(plain.octets()).ends_with("hello"));
+            CHECK(ctx.home().now() == before); // at once, as the clock of the loop has it
+            std::size_t whole = 0;
+            for (testing::memory_stream& client : clients) {
+                std::string all;
+                while (all.size() < 4 * 17 + 150) {
+                    const auto some = co_await attempt(with_timeout(1ms, client.receive()));
+                    if (!some) {
+                        break;
+                    }
+                    all += as_text(some->octets());
+                }
+                std::size_t ticks = 0;
+                for (std::size_t at = all.find("tick"); at != std::string::npos; at = all.find("tick", at + 1)) {
+                    ++ticks;
+                }
+                whole += ticks >= 4 ? 1 : 0;
+                client.close();
+            }
+            CHECK(whole == count);
+            other.close();
+            scope.stop(stop_reason::shutdown);
+            const auto joined = co_await attempt(scope.join());
+            ignore_result(joined, "it was stopped");
+        }(&app, &listener, streams));
+        CHECK(ended);
+    }
 }
