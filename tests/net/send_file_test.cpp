@@ -12,8 +12,11 @@
 #include <string>
 #include <string_view>
 
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 
 using namespace flux;
 using namespace std::chrono_literals;
@@ -246,5 +249,32 @@ TEST_SUITE("net/send_file") {
         CHECK(detail::in_memory(file.get(), 299'999, 1));
         CHECK(detail::in_memory(file.get(), 0, 0));
         CHECK(!detail::in_memory(-1, 0, 1));
+    }
+
+    TEST_CASE("child: asks what is in memory without cachestat" * doctest::skip()) {
+        test_support::forbid_system_call(451, ENOSYS);
+        const unique_fd file = file_of(pattern(300'000));
+        bool right = detail::in_memory(file.get(), 0, 300'000) && !detail::in_memory(-1, 0, 1);
+        std::string name = "/tmp/flux-cold-XXXXXX";
+        const unique_fd cold(::mkstemp(name.data()));
+        ::unlink(name.c_str());
+        const std::string text = pattern(300'000);
+        right = right && ::write(cold.get(), text.data(), text.size()) == 300'000 && detail::in_memory(cold.get(), 0, 300'000);
+        ::fsync(cold.get());
+        ::posix_fadvise(cold.get(), 0, 0, POSIX_FADV_DONTNEED);
+        char octet = 0;
+        ::iovec one{};
+        one.iov_base = &octet;
+        one.iov_len = 1;
+        const bool is_cold = ::preadv2(cold.get(), &one, 1, 0, RWF_NOWAIT) < 0 && errno == EAGAIN; // not on every file system
+        right = right && (!is_cold || !detail::in_memory(cold.get(), 0, 300'000));
+        test_support::say(right ? "right" : "wrong");
+        ::_exit(0);
+    }
+
+    TEST_CASE("what is in memory is known on kernels without cachestat, too") {
+        test_support::child_program child("child: asks what is in memory without cachestat");
+        child.until_said("right");
+        CHECK(child.wait() == 0);
     }
 }

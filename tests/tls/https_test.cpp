@@ -3,6 +3,7 @@
 #include <flux/tls/https.hpp> // also proves the header is self-contained
 
 #include <flux/coro/sleep.hpp>
+#include <flux/http/server/send_file.hpp>
 #include <flux/testing/memory_stream.hpp>
 #include <support/tls_ends.hpp>
 
@@ -14,6 +15,9 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include <sys/mman.h>
+#include <unistd.h>
 
 using namespace flux;
 using namespace std::chrono_literals;
@@ -29,6 +33,13 @@ const cert_lab::pair& cert_a() {
     return cert_lab::shared().issue(ca(), "a", s);
 }
 
+unique_fd file_of_text() {
+    unique_fd fd(::memfd_create("flux-test", MFD_CLOEXEC));
+    const std::string text(200'010, 'f');
+    REQUIRE(::write(fd.get(), text.data(), text.size()) == 200'010);
+    return fd;
+}
+
 const http::router& app() {
     static const auto made = [] {
         auto r = std::make_unique<http::router>();
@@ -38,6 +49,11 @@ const http::router& app() {
         r->get("/slow", [](http::request&) -> task<http::response> {
             co_await sleep_for(5s);
             co_return http::text("at last");
+        });
+        r->get("/file", [](http::request&) {
+            static const unique_fd file = file_of_text();
+            return http::response().stream(
+                [](http::body_writer& out) -> task<> { co_await http::send_file(out, file.get(), 5, 200'000); }, 200'000);
         });
         r->get("/fails", [](http::request&) -> http::response { throw 42; });
         r->get("/streamed", [](http::request&, http::responder& out) -> task<> {
@@ -132,6 +148,7 @@ const char* const scripts[] = {
     "HEAD /big HTTP/1.1\r\nHost: a.test\r\n\r\n",
     "GET /items/7 HTTP/1.1\r\nHost: a.test\r\n\r\nGET /items/8 HTTP/1.1\r\nHost: a.test\r\n\r\nGET /items/x HTTP/1.1\r\nHost: a.test\r\n\r\n",
     "GET /big HTTP/1.1\r\nHost: a.test\r\n\r\n",
+    "GET /file HTTP/1.1\r\nHost: a.test\r\n\r\n",
     "GET /slow HTTP/1.1\r\nHost: a.test\r\n\r\n",
     "GET /fails HTTP/1.1\r\nHost: a.test\r\n\r\n",
     "GET /streamed HTTP/1.1\r\nHost: a.test\r\n\r\n",

@@ -19,6 +19,7 @@
 
 #include <fcntl.h>
 #include <sys/sendfile.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -186,7 +187,12 @@ private:
     one.iov_base = &octet;
     one.iov_len = 1;
     for (const std::uint64_t where : {at, at + (size == 0 ? 0 : size - 1)}) { // its ends speak for it
-        if (::preadv2(file, &one, 1, static_cast<::off_t>(where), RWF_NOWAIT) < 0) {
+        if (::preadv2(file, &one, 1, static_cast<::off_t>(where), RWF_NOWAIT) >= 0) {
+            continue;
+        }
+        struct ::statfs kind {};
+        constexpr decltype(kind.f_type) tmpfs = 0x01021994; // it cannot be asked, and has no disk
+        if (errno != EOPNOTSUPP || ::fstatfs(file, &kind) != 0 || kind.f_type != tmpfs) {
             return false;
         }
     }
