@@ -25,6 +25,13 @@ using list = std::vector<std::string>;
 
 namespace {
 
+/// Lets the loop turn n times.
+task<> turns(int n) {
+    for (int i = 0; i < n; ++i) {
+        co_await sleep_for(0s);
+    }
+}
+
 /// What happens, with the millisecond in which it does.
 class journal {
 public:
@@ -367,6 +374,41 @@ TEST_CASE("over sockets: names from a server, IPv6 refused, IPv4 connected; stop
         };
         auto main = [&]() -> task<> { co_await with_scope(body); };
         run(r, main());
+    });
+}
+
+TEST_CASE("over sockets: stopped after every number of turns of the loop, also while an answer comes over TCP, nothing is left") {
+    on_each_driver([](const reactor_options& options) {
+        reactor r(options);
+        auto listener = tcp_listener::listen(r, endpoint::loopback(0)).value();
+        const std::uint16_t port = listener.local_endpoint().value().port();
+        dns_server server(r, [](const dns_question& q, bool tcp) -> dns_server::answers {
+            dns_builder b(q);
+            if (q.type == 1 && !tcp) {
+                return {b.truncated().text()};
+            }
+            q.type == 1 ? b.v4(q.text, {127, 0, 0, 1}, 0) : b.v6(q.text, 1, 0);
+            return {b.text()};
+        });
+        dns_options o;
+        o.hosts = "";
+        o.config.emplace();
+        o.config->servers.push_back(server.where());
+        tcp_connector c{dns_resolver(o)};
+        int stopped = 0;
+        int connected = 0;
+        auto body = [&](task_scope& scope) -> task<> {
+            server.start(scope);
+            for (int n = 0; n < 60; ++n) {
+                auto first = co_await when_any(c.connect(destination("a.example", port)), turns(n));
+                (first.index() == 0 ? connected : stopped) += 1;
+            }
+            scope.stop();
+        };
+        auto main = [&]() -> task<> { co_await with_scope(body); };
+        run(r, main());
+        CHECK(stopped > 5);
+        MESSAGE(stopped, " stopped, ", connected, " connected");
     });
 }
 

@@ -38,18 +38,11 @@ public:
     }
 };
 
-// Never destroyed, as flux_domain_instance.
-union immortal_proxy_domain {
-    constexpr immortal_proxy_domain() noexcept : domain() {}
-    ~immortal_proxy_domain() {}
-    proxy_domain domain;
-};
-
-inline constinit const immortal_proxy_domain proxy_domain_instance{};
-
 } // namespace detail
 
-[[nodiscard]] inline const error_domain& proxy_category() noexcept { return detail::proxy_domain_instance.domain; }
+[[nodiscard]] inline const error_domain& proxy_category() noexcept {
+    return detail::the_domain<detail::proxy_domain>.domain;
+}
 [[nodiscard]] inline std::error_code make_error_code(proxy_errc code) noexcept {
     return {static_cast<int>(code), proxy_category()};
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <flux/http/client/connect_tunnel.hpp> // also proves the header is self-contained
 
+#include <flux/testing/fail_point.hpp>
 #include <flux/testing/virtual_loop.hpp>
 #include <support/canned_connector.hpp>
 
@@ -55,6 +56,43 @@ outcome run(canned_peer& peer, destination to = destination("a.example", 443), c
     http::proxy_connector<canned_connector<>> c(canned_connector<>(peer), http::proxy::parse(proxy).value());
     return run_with(std::move(c), peer, std::move(to));
 }
+/// Lets operations of the connection to the proxy fail.
+class faulty_connector {
+public:
+    using stream_type = testing::faulty_stream<testing::memory_stream>;
+    static constexpr bool secures = false;
+    faulty_connector(canned_peer& p, testing::fail_plan& plan) : peer_(&p), plan_(&plan) {}
+    task<stream_type> connect(const destination& to) { return run(peer_, plan_, to); }
+
+private:
+    static task<stream_type> run(canned_peer* peer, testing::fail_plan* plan, destination to) {
+        canned_connector<> next(*peer);
+        auto stream = co_await next.connect(to);
+        co_return stream_type(std::move(stream), *plan);
+    }
+    canned_peer* peer_;
+    testing::fail_plan* plan_;
+};
+
+template <class Make>
+void survives_every_fault(std::string says, Make make) {
+    const auto scenario = [&](testing::fail_plan& plan) -> task<> {
+        canned_peer peer(says, true);
+        auto c = make(faulty_connector(peer, plan));
+        auto stream = co_await attempt(c.connect(destination("a.example", 443)));
+        if (!stream) {
+            CHECK(stream.error().phase() == error_phase::connect);
+            CHECK(stream.error().message().find("through proxy") != std::string::npos);
+            co_await fail(stream.error());
+        }
+        const std::string first = co_await read_all(*stream);
+        CHECK(first == "hello");
+    };
+    const auto summary = testing::for_each_fault(scenario);
+    CHECK_MESSAGE(summary.has_value(), (summary ? "" : summary.error().message()));
+    CHECK(summary->operations > 5);
+}
+
 constexpr const char* failed = "CONNECT a.example:443 through proxy:3128: ";
 
 } // namespace
@@ -217,6 +255,15 @@ TEST_CASE("routes: direct, forward, tunnel, SOCKS; plain to the target in each c
     CHECK(c.route_of(destination("a.example", 80)).kind == http::route_kind::forward);
     CHECK(c.route_of(destination("a.example", 443, true)).kind == http::route_kind::tunnel);
     CHECK(c.route_of(destination("a.example", 80)).via->where.to_string() == "p:1");
+}
+
+TEST_CASE("whichever operation on the way fails or is stopped, the error says so and nothing is left") {
+    survives_every_fault("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nVia: z\r\n\r\nhello", [](faulty_connector c) {
+        return http::proxy_connector<faulty_connector>(c, http::proxy::parse("me:secret@proxy:1").value());
+    });
+    survives_every_fault(std::string("\5\2\1\0\5\0\0\1\0\0\0\0\0\0hello", 19), [](faulty_connector c) {
+        return socks5_connector<faulty_connector>(c, destination("proxy", 1), socks5_credentials("me", "secret"));
+    });
 }
 
 }
