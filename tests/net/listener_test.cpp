@@ -533,4 +533,34 @@ TEST_CASE("taking connections that are there already lets others run in between"
     });
 }
 
+    TEST_CASE("a listener that accepts no more yields what was accepted, then fails") {
+        on_each_driver([](const reactor_options& options) {
+            reactor r(options);
+            auto scenario = [](reactor* home) -> task<> {
+                auto listener = tcp_listener::listen(*home, endpoint::loopback(0)).value();
+                const endpoint where = listener.local_endpoint().value();
+                auto first = co_await tcp_connect(where);
+                auto taken = co_await listener.accept(); // from here on accepting goes on by itself
+                auto second = co_await tcp_connect(where);
+                auto third = co_await tcp_connect(where);
+                co_await turns(8);
+                listener.stop_accepting();
+                std::size_t more = 0;
+                for (;;) {
+                    auto stream = co_await attempt(listener.accept());
+                    if (!stream) {
+                        CHECK(stream.error().is(errc::closed));
+                        break;
+                    }
+                    ++more;
+                }
+                CHECK(more <= 2); // those that this look at the kernel had brought; the others stay in its queue
+                auto again = co_await attempt(listener.accept());
+                CHECK((!again && again.error().is(errc::closed)));
+                CHECK(listener.is_open());
+            };
+            r.run(scenario(&r));
+        });
+    }
+
 } // TEST_SUITE

@@ -3,6 +3,7 @@
 # Out of descriptors: existing connections are served, the CPU rests, and accepting recovers when some are free.
 . "$(dirname "$0")/server.sh"
 need python3
+: >"$work/err"
 (ulimit -n 64 && exec "$build/examples/hello" 0) >"$work/out" 2>"$work/err" &
 pid=$!
 pids+=("$pid")
