@@ -30,7 +30,7 @@ const cert_lab::pair& ca() { return cert_lab::shared().root("ca"); }
 const cert_lab::pair& cert_a() {
     cert_lab::spec s;
     s.san = "DNS:a.test,IP:127.0.0.1";
-    return cert_lab::shared().issue(ca(), "a", s);
+    return cert_lab::shared().issue(ca(), "a_ip", s);
 }
 
 unique_fd file_of_text() {

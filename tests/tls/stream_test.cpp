@@ -28,7 +28,7 @@ const cert_lab::pair& ca() { return cert_lab::shared().root("ca"); }
 const cert_lab::pair& cert_a() {
     cert_lab::spec s;
     s.san = "DNS:a.test,IP:127.0.0.1";
-    return cert_lab::shared().issue(ca(), "a", s);
+    return cert_lab::shared().issue(ca(), "a_ip", s);
 }
 
 tls::server_config_ptr server(tls::server_settings s = tls::server_settings(tls::identity::files(cert_a().chain, cert_a().key))) {
