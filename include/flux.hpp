@@ -171,12 +171,14 @@
 #include <flux/http/client/client_trace.hpp>
 #include <flux/http/client/content_decoding.hpp>
 #include <flux/http/client/client_exchange.hpp>
+#include <flux/http/client/pool_origin.hpp>
 #include <flux/http/client/pool.hpp>
 #include <flux/http/client/client_connection.hpp>
 #include <flux/http/client/client_response.hpp>
 #include <flux/http/client/multipart_form.hpp>
 #include <flux/http/client/client_request.hpp>
 #include <flux/http/client/cookie_jar.hpp>
+#include <flux/http/client/client_settings.hpp>
 #include <flux/http/client/request_upload.hpp>
 #include <flux/http/client/client.hpp>
 #include <flux/http/client/proxy_rules.hpp>
