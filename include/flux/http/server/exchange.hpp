@@ -9,6 +9,7 @@
 #include <flux/coro/placed.hpp>
 #include <flux/http/message/request.hpp>
 #include <flux/http/message/response.hpp>
+#include <flux/http/server/connection_observer.hpp>
 #include <flux/http/server/handler.hpp>
 #include <flux/http/server/server_options.hpp>
 #include <flux/http/wire/chunked.hpp>
@@ -92,6 +93,13 @@ struct answer_terms {
     }
 };
 
+/// What an exchange tells the log of its connection.
+struct exchange_tally {
+    std::uint64_t in = 0;  ///< octets received while it ran
+    std::uint64_t out = 0; ///< octets sent while it ran
+    close_reason reason = close_reason::open; ///< why the answer could not go out whole
+};
+
 struct exchange {
     explicit exchange(const server_options& options) : parser(options.limits, entries), chunks(options.limits) {
         entries.reserve(24);
@@ -118,6 +126,8 @@ struct exchange {
         head.shrink_above(4096);
         remote.clear();
         ready.reset();
+        taker = nullptr;
+        tally = {};
         in_head = false;
     }
 
@@ -133,6 +143,9 @@ struct exchange {
     const any_handler* handler = nullptr;
     std::optional<response> ready; ///< answered already, but too large for the out buffer
     flux::detail::placed_operation<288> write; ///< the state of a write, which the loop's frame need not hold
+    flux::detail::placed_operation<64> whole;  ///< the same of the exchange that may suspend
+    stream_taker taker; ///< who gets the stream after HTTP
+    exchange_tally tally;
     chunked_decoder chunks;
     std::string remote;        ///< the peer's address, once asked for
     bool in_head = false;      ///< octets of a head arrived, its deadline runs

@@ -31,13 +31,6 @@ enum class exchange_outcome : std::uint8_t {
     hand_over, ///< HTTP has ended; `taker` gets the stream
 };
 
-/// What an exchange tells the log of its connection.
-struct exchange_tally {
-    std::uint64_t in = 0;  ///< octets received while it ran
-    std::uint64_t out = 0; ///< octets sent while it ran
-    close_reason reason = close_reason::open; ///< why the answer could not go out whole
-};
-
 /// Where an exchange takes place. Everything is borrowed until it ends.
 template <buffered_stream Stream>
 struct exchange_place {

@@ -139,13 +139,14 @@ public:
     /// The request at the front of the input, with all that may suspend.
     [[nodiscard]] auto exchange_one() {
         node_.limit(no_deadline); // from here on every step has its own
-        return attempt(run_exchange(exchange_place<Stream>{server_, &stream_, ex_, &node_, &taker_, &tally_}));
+        return ex_->whole.run(
+            run_exchange(exchange_place<Stream>{server_, &stream_, ex_, &node_, &ex_->taker, &ex_->tally}), node_);
     }
     [[nodiscard]] step exchange_ended(const result<exchange_outcome>& outcome) {
-        log_.in(std::exchange(tally_.in, 0U));
-        log_.out(std::exchange(tally_.out, 0U));
+        log_.in(std::exchange(ex_->tally.in, 0U));
+        log_.out(std::exchange(ex_->tally.out, 0U));
         if (!outcome || *outcome == exchange_outcome::aborted) {
-            log_.ends(tally_.reason == close_reason::open ? close_reason::failed : tally_.reason);
+            log_.ends(ex_->tally.reason == close_reason::open ? close_reason::failed : ex_->tally.reason);
             stream_.abort();
             return step::close;
         }
@@ -159,7 +160,7 @@ public:
         return step::close;
     }
     /// Whether somebody else gets the stream now.
-    [[nodiscard]] bool is_handed_over() const noexcept { return static_cast<bool>(taker_); }
+    [[nodiscard]] bool is_handed_over() const noexcept { return ex_ != nullptr && ex_->taker; }
     /// The rest of the connection's life after HTTP.
     [[nodiscard]] task<> run_taker();
     /// Writes what is owed and closes so that it arrives. Has its own limits: the connection's may have passed.
@@ -279,7 +280,7 @@ private:
 
     // drainable
     void drain() noexcept override {
-        if (ex_ != nullptr || taker_ || server_->accepts_still) {
+        if (ex_ != nullptr || taken_ || server_->accepts_still) {
             return;
         }
         if (requests_ != 0) {
@@ -301,23 +302,24 @@ private:
     Stream stream_;
     context_node node_;
     exchange* ex_ = nullptr; // null while idle
-    stream_taker taker_;     // who gets the stream after HTTP
     time_point ends_at_;     // from then on an answer is the last one
     time_point first_octet_by_;
-    exchange_tally tally_;
     std::uint32_t requests_ = 0;
     bool last_request_ = false;
     bool lingers_ = false;
+    bool taken_ = false; // HTTP has ended, its taker has the stream
     [[no_unique_address]] connection_log<Observer> log_;
 };
 
 template <buffered_stream Stream, class Observer>
 task<> server_connection<Stream, Observer>::run_taker() {
     raw_connection_over<Stream> raw(stream_, ex_->input.view());
+    stream_taker taker = std::move(ex_->taker);
+    taken_ = true;
     release_exchange();
     log_.tell(connection_event::upgraded);
     raw_stream handle(raw);
-    const auto ended = co_await attempt(taker_(handle));
+    const auto ended = co_await attempt(taker(handle));
     log_.ends(close_reason::taker_ended);
     if (!ended) {
         stream_.abort();
@@ -393,10 +395,9 @@ flux::detail::child serve_connection(server_core& server, Stream stream, connect
             }
         }
     }
-    if (c.is_handed_over()) {
-        co_return co_await attempt(c.run_taker());
-    }
-    co_return co_await attempt(c.say_goodbye());
+    // One await for both: each keeps some 100 octets of the frame, for as long as the connection is idle.
+    auto last = c.is_handed_over() ? c.run_taker() : c.say_goodbye();
+    co_return co_await attempt(std::move(last));
 }
 
 } // namespace flux::inline FLUX_ABI::http::detail
