@@ -188,6 +188,12 @@ TEST_CASE("after a failure the next attempt starts at once [RFC 8305 5]") {
           list{"0 start", "1 try [::1]:80", "4 fail [::1]:80", "4 try 10.0.0.1:80", "14 win 10.0.0.1:80", "14 connected"});
 }
 
+TEST_CASE("after a failure the next attempt starts at once, also while an earlier one goes on") {
+    CHECK(race({{1ms, v6, {"::1", "::2"}}, {1ms, v4, {"10.0.0.1"}}}, {{"[::1]:80", hangs()}, {"10.0.0.1:80", refuses()}}) ==
+          list{"0 start", "1 try [::1]:80", "251 try 10.0.0.1:80", "261 fail 10.0.0.1:80", "261 try [::2]:80",
+               "271 win [::2]:80", "271 stop [::1]:80", "271 connected"});
+}
+
 TEST_CASE("a slow first attempt may still win") {
     CHECK(race({{1ms, v6, {"::1"}}, {1ms, v4, {"10.0.0.1"}}}, {{"[::1]:80", takes(260ms)}, {"10.0.0.1:80", takes(100ms)}}) ==
           list{"0 start", "1 try [::1]:80", "251 try 10.0.0.1:80", "261 win [::1]:80", "261 stop 10.0.0.1:80", "261 connected"});
