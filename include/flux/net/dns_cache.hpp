@@ -8,6 +8,7 @@
 #include <flux/coro/event.hpp>
 #include <flux/net/dns_message.hpp>
 
+#include <cstdint>
 #include <memory>
 #include <string_view>
 

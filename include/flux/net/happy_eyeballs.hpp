@@ -12,6 +12,7 @@
 #include <flux/coro/with.hpp>
 #include <flux/net/connect_trace.hpp>
 #include <flux/net/destination.hpp>
+#include <flux/net/resolve_errc.hpp>
 #include <flux/net/resolver.hpp>
 
 #include <optional>
