@@ -8,9 +8,9 @@
 // All of it lies in a directory that goes with the process. A certificate of the same name is made once.
 #pragma once
 
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <iterator>
 #include <map>
 #include <stdexcept>
 #include <string>
@@ -21,8 +21,15 @@
 namespace test_support {
 
 inline std::string slurp(const std::string& path) {
-    std::ifstream in(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+    std::string text;
+    if (std::FILE* in = std::fopen(path.c_str(), "rb")) {
+        char piece[4096];
+        for (std::size_t n = 0; (n = std::fread(piece, 1, sizeof(piece), in)) != 0;) {
+            text.append(piece, n);
+        }
+        std::fclose(in);
+    }
+    return text;
 }
 inline void spew(const std::string& path, const std::string& text) {
     std::ofstream out(path, std::ios::binary | std::ios::trunc);

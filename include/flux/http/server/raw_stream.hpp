@@ -145,7 +145,8 @@ public:
     explicit raw_op(raw_connection* at) noexcept : at_(at) {}
     raw_op(raw_connection* at, mutable_buffer out) noexcept : at_(at), out_(out) {}
     raw_op(raw_connection* at, const_buffer in) noexcept : at_(at), in_(in) {}
-    raw_op(raw_connection* at, std::span<const const_buffer> list) noexcept : at_(at), list_(list), is_list_(true) {}
+    raw_op(raw_connection* at, std::span<const const_buffer> buffers) noexcept
+        : at_(at), list_(buffers), is_list_(true) {}
 
 private:
     friend class raw_state<T>;
