@@ -91,7 +91,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if ((in.seed & 4) != 0) { // pairs of place and change
         octets = hello;
         for (std::size_t i = 0; i + 2 < in.octets.size(); i += 3) {
-            const std::size_t at = (static_cast<std::uint8_t>(in.octets[i]) << 8 | static_cast<std::uint8_t>(in.octets[i + 1])) % octets.size();
+            const std::size_t at = (std::size_t{static_cast<std::uint8_t>(in.octets[i])} << 8 | static_cast<std::uint8_t>(in.octets[i + 1])) %
+                                   octets.size();
             octets[at] = static_cast<char>(octets[at] ^ in.octets[i + 2]);
         }
     }
