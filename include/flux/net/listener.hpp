@@ -83,7 +83,7 @@ public:
         if (io_op::in_flight()) {
             home_->driver().cancel(*this);
         } else {
-            wake_waiter();
+            look_once_more();
         }
     }
     void close() noexcept {
@@ -130,10 +130,21 @@ private:
         if (self.closing_) {
             self.close_if_idle();
         } else if (self.stopping_) {
-            self.wake_waiter();
+            if (self.looked_) {
+                self.wake_waiter();
+            } else {
+                self.look_once_more();
+            }
         } else if (self.waiter_ != nullptr) {
             self.arm();
         }
+    }
+    // Takes what the kernel has queued, and waits for no more. Of several descriptors of one socket only one is told of
+    // a connection: if that was this one, just when it stopped, the others would not see it before the next one comes.
+    void look_once_more() noexcept {
+        looked_ = true;
+        home_->driver().start(*this);
+        home_->driver().cancel(*this);
     }
     void arrived(int fd) noexcept {
         unique_fd accepted(fd);
@@ -146,7 +157,7 @@ private:
         }
         queue_.push_back(accepted.get());
         std::ignore = accepted.release();
-        if (queue_.size() - next_ >= queue_limit) {
+        if (queue_.size() - next_ >= queue_limit && !looked_) {
             home_->driver().cancel(*this);
         }
         wake_waiter();
@@ -180,6 +191,7 @@ private:
     bool owned_ = true;
     bool closing_ = false;
     bool stopping_ = false;
+    bool looked_ = false; // for the last time
     bool accepting_ = false;
 };
 
@@ -312,8 +324,8 @@ public:
     /// Cancel   at once; a connection that arrives later is kept for the next accept().
     [[nodiscard]] detail::accept_op<Stream> accept() noexcept { return detail::accept_op<Stream>(core_); }
 
-    /// Accepts no more: accept() yields the connections that were accepted already, then fails with errc::closed.
-    /// Those that wait in the kernel are for another descriptor of the same socket, or refused at close().
+    /// Accepts no more: accept() yields the connections that have come up to now, then fails with errc::closed. Later
+    /// ones are for another descriptor of the same socket, or refused at close().
     void stop_accepting() noexcept {
         if (is_open()) {
             core_->stop_accepting();

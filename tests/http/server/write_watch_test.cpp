@@ -121,6 +121,9 @@ task<> acknowledged(reactor* home, std::vector<std::uint64_t>* seen) {
         const std::size_t n = co_await reader.read_some(buffer);
         got += n;
         if (seen->size() == 1 && got > size / 2) {
+            while (writer.octets_acknowledged() == 0) { // an acknowledgement may be delayed
+                co_await sleep_for(1ms);
+            }
             seen->push_back(writer.octets_acknowledged());
         }
     }
