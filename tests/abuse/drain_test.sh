@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
+# ctest: serial (it counts what a server does under load)
 # SIGTERM with 40 requests in flight and a half-sent upload: all are answered whole, exit status 0. A second one ends at once.
 . "$(dirname "$0")/../peer/server.sh"
 need python3

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
+# ctest: serial (it counts what a server does under load)
 # 100 000 requests and 10 000 connections leave nothing behind.
 . "$(dirname "$0")/../peer/server.sh"
 need python3

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
+# ctest: serial (it counts what a server does under load)
 # 5000 connections that end at random points of requests and answers.
 . "$(dirname "$0")/../peer/server.sh"
 need python3

