@@ -72,6 +72,16 @@ def settle(what, good, seconds=10):
     assert good(), what
 
 
+def resting_descriptors():
+    """How many the server has when it is done with the clients before: the same number for a while, at most 10 s."""
+    end, count, since = time.monotonic() + 10, descriptors(), time.monotonic()
+    while time.monotonic() - since < 0.5 and time.monotonic() < end:
+        time.sleep(0.02)
+        if descriptors() != count:
+            count, since = descriptors(), time.monotonic()
+    return count
+
+
 def reset(s):
     s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     s.close()
@@ -81,7 +91,7 @@ def slow_heads():
     count = 2000
     for _ in range(50):
         ask_once()
-    before, fds = rss(), descriptors()
+    before, fds = rss(), resting_descriptors()
     selector = selectors.DefaultSelector()
     start = time.monotonic()
     for i in range(count):
@@ -126,7 +136,7 @@ def slow_heads():
 def stalled_readers():
     count = 64
     ask_once()
-    before, fds = rss(), descriptors()
+    before, fds = rss(), resting_descriptors()
     held = []
     for _ in range(count):
         s = connect()
@@ -174,7 +184,7 @@ def resets():
             s.close()
         if i == rounds // 2:
             settle("descriptors are left", lambda: descriptors() < 40)
-            settled = (rss(), descriptors())
+            settled = (rss(), resting_descriptors())
     ask_once()
     settle("descriptors are left", lambda: descriptors() <= settled[1] + 1)
     print(f"{rounds} connections cut at random: {(rss() - settled[0]) / 1024:.0f} KiB more after the second half, "
@@ -205,7 +215,7 @@ def growth():
     for _ in range(1_000):
         ask_once()
     settle("descriptors are left", lambda: descriptors() < 40)
-    before, fds = rss(), descriptors()
+    before, fds = rss(), resting_descriptors()
     requests(100_000)
     for _ in range(10_000):
         ask_once()
