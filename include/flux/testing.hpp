@@ -13,7 +13,9 @@
 #include <flux/testing/memory_pipe.hpp>
 #include <flux/testing/memory_stream.hpp>
 #include <flux/testing/memory_listener.hpp>
+#include <flux/testing/memory_connector.hpp>
 #include <flux/testing/sim_wire.hpp>
 #include <flux/testing/sim_network.hpp>
 #include <flux/testing/split.hpp>
+#include <flux/testing/test_server.hpp>
 // --- end of the include list ---

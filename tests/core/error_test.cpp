@@ -120,6 +120,8 @@ TEST_CASE("codes compare with the standard conditions, from flux and from the ke
     CHECK(assigned == errc::eof);
     CHECK(error(assigned).is(errc::eof));
     CHECK_FALSE(error(assigned).is(errc::closed));
+    CHECK(error::from_errno(ECONNREFUSED).is(std::errc::connection_refused));
+    CHECK_FALSE(error::from_errno(ECONNREFUSED).is(std::errc::timed_out));
     CHECK_FALSE(error::from_errno(static_cast<int>(errc::eof)).is(errc::eof));
 }
 

@@ -208,7 +208,14 @@ public:
     }
 
     [[nodiscard]] std::error_code code() const noexcept { return code_; }
+    /// Whether it has that code, of flux::errc or of any other enumeration: `e.is(http::errc::unexpected_status)`,
+    /// `e.is(std::errc::connection_refused)`.
     [[nodiscard]] bool is(errc code) const noexcept { return code_ == make_error_code(code); }
+    template <class Code>
+        requires(std::is_error_code_enum_v<Code> || std::is_error_condition_enum_v<Code>)
+    [[nodiscard]] bool is(Code code) const noexcept {
+        return code_ == code;
+    }
 
     /// An error_domain says so itself. Of errno values ETIMEDOUT is a timeout, ECANCELED cancelled, EINVAL,
     /// EBADF and their like usage; everything else is network.

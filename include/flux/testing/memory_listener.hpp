@@ -35,6 +35,20 @@ public:
     [[nodiscard]] bool takes_more() const noexcept { return open_ && queue_.size() - next_ < options_.backlog; }
     [[nodiscard]] std::size_t waiting() const noexcept { return queue_.size() - next_; }
 
+    /// Errors   ECONNREFUSED if it is closed or its backlog is full.
+    [[nodiscard]] result<testing::memory_stream> connect(const endpoint& from) {
+        if (!takes_more()) {
+            return refused();
+        }
+        auto [near, far] = testing::make_memory_pair(options_.streams, from, where_);
+        offer(std::move(far));
+        return std::move(near);
+    }
+    [[nodiscard]] static result<testing::memory_stream> refused() {
+        return fail(error::from_errno(ECONNREFUSED).doing("connect").phase(error_phase::connect).retryable(true));
+    }
+    [[nodiscard]] endpoint next_client() noexcept { return endpoint::loopback(++last_port_); }
+
     /// Needs takes_more().
     void offer(testing::memory_stream connection) {
         queue_.push_back(std::move(connection));
@@ -96,6 +110,7 @@ private:
     std::size_t next_ = 0;
     memory_waiter* waiter_ = nullptr;
     int failure_ = 0;
+    std::uint16_t last_port_ = 49'999;
     bool accepting_ = false;
     bool open_ = true;
 };
@@ -200,14 +215,11 @@ public:
     /// Connects to this listener; the other end is what accept() yields. Need not wait for it.
     /// Params   from  the address of the new stream; without one: 127.0.0.1 and the next free port.
     /// Errors   ECONNREFUSED if the listener is closed or its backlog is full.
-    [[nodiscard]] result<memory_stream> connect() { return connect(endpoint::loopback(++last_port_)); }
+    [[nodiscard]] result<memory_stream> connect() {
+        return core_ == nullptr ? detail::memory_listener_core::refused() : core_->connect(core_->next_client());
+    }
     [[nodiscard]] result<memory_stream> connect(const endpoint& from) {
-        if (core_ == nullptr || !core_->takes_more()) {
-            return fail(error::from_errno(ECONNREFUSED).doing("connect").phase(error_phase::connect).retryable(true));
-        }
-        auto [near, far] = make_memory_pair(core_->options().streams, from, core_->where());
-        core_->offer(std::move(far));
-        return std::move(near);
+        return core_ == nullptr ? detail::memory_listener_core::refused() : core_->connect(from);
     }
 
     /// Stops listening. Who connected and was not accepted sees a reset.
@@ -237,9 +249,7 @@ public:
 private:
     friend struct detail::memory_listener_access;
     explicit memory_listener(std::shared_ptr<detail::memory_listener_core> core) noexcept : core_(std::move(core)) {}
-
     std::shared_ptr<detail::memory_listener_core> core_;
-    std::uint16_t last_port_ = 49'999;
 };
 
 } // namespace flux::inline FLUX_ABI::testing
@@ -249,6 +259,9 @@ namespace flux::inline FLUX_ABI::detail {
 struct memory_listener_access {
     [[nodiscard]] static testing::memory_listener make(std::shared_ptr<memory_listener_core> core) noexcept {
         return testing::memory_listener(std::move(core));
+    }
+    [[nodiscard]] static std::shared_ptr<memory_listener_core> core_of(const testing::memory_listener& l) noexcept {
+        return l.core_;
     }
 };
 
