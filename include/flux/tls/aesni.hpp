@@ -17,8 +17,6 @@
 #include <cstring>
 
 #if defined(__x86_64__) && defined(WOLF_CRYPTO_CB) && !defined(WOLFSSL_AESNI)
-#include <wolfssl/wolfcrypt/cryptocb.h>
-
 #include <immintrin.h>
 
 namespace flux::inline FLUX_ABI::tls::detail {

@@ -7,17 +7,10 @@
 #include <flux/tls/engine.hpp>
 #include <flux/tls/settings.hpp>
 
-#include <arpa/inet.h>
-
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#if defined(WOLFSSL_CERT_GEN)
-#include <wolfssl/wolfcrypt/asn_public.h>
-#include <wolfssl/wolfcrypt/random.h>
-#endif
 
 namespace flux::inline FLUX_ABI::tls {
 
