@@ -18,6 +18,10 @@
 #include <flux/tls/certificate_table.hpp>
 #include <flux/tls/certificate_files.hpp>
 #include <flux/tls/session_cache.hpp>
+#include <flux/tls/client_opening.hpp>
+#include <flux/tls/record_pipe.hpp>
+#include <flux/tls/server_opening.hpp>
+#include <flux/tls/stream_core.hpp>
 #include <flux/tls/stream.hpp>
 #include <flux/tls/connector.hpp>
 #include <flux/tls/listener.hpp>
