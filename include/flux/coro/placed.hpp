@@ -29,12 +29,21 @@ public:
         bool await_ready() { return state_->await_ready(); }
         auto await_suspend(std::coroutine_handle<> waiter) noexcept { return state_->await_suspend(waiter); }
         auto await_resume() {
-            auto outcome = state_->take();
-            std::destroy_at(state_);
-            return outcome;
+            const ending end(state_); // also if the operation throws
+            return state_->take();
         }
 
     private:
+        class ending {
+        public:
+            explicit ending(State* s) noexcept : state_(s) {}
+            ending(const ending&) = delete;
+            ending& operator=(const ending&) = delete;
+            ~ending() { std::destroy_at(state_); }
+
+        private:
+            State* state_;
+        };
         State* state_;
     };
 

@@ -7,6 +7,7 @@
 
 #include <doctest/doctest.h>
 
+#include <stdexcept>
 #include <string>
 
 using namespace flux;
@@ -62,6 +63,12 @@ http::router make_app() {
     });
     app.get("/fails", [] {
         return http::switch_protocol("shout", [](http::raw_stream&) -> task<> { co_await fail(errc::eof); });
+    });
+    app.get("/throws", [] {
+        return http::switch_protocol("shout", [](http::raw_stream&) -> task<> {
+            co_await sleep_for(1ms);
+            throw std::runtime_error("oops");
+        });
     });
     app.fallback([](http::request& req) -> http::response {
         if (req.method() == http::method::connect && req.target() == "a:1") {
@@ -135,7 +142,12 @@ TEST_CASE("a tunnel answers CONNECT without framing fields [RFC 9110 9.3.6]") {
     CHECK(refused.octets.find("Connection: close\r\n") != std::string::npos);
 }
 
-TEST_CASE("a taker that fails resets the connection") { CHECK(serve(make_app(), get("/fails", upgrade)).reset); }
+TEST_CASE("a taker that fails or throws resets the connection") {
+    CHECK(serve(make_app(), get("/fails", upgrade)).reset);
+    const served thrown = serve(make_app(), get("/throws", upgrade));
+    CHECK(thrown.reset);
+    CHECK(thrown.octets.find('[') == std::string::npos); // nothing left the connection
+}
 
 TEST_CASE("no timeout of the server applies after the upgrade") {
     client_script script;

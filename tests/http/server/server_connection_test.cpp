@@ -3,6 +3,8 @@
 
 #include "serve_octets.hpp"
 
+#include <flux/testing/leak_check.hpp>
+
 #include <doctest/doctest.h>
 
 #include <stdexcept>
@@ -270,6 +272,61 @@ TEST_CASE("what a handler throws is 500, what its upstream did is 502, and the c
     const served s = serve(app, get("/throws") + get("/throws-late") + get("/upstream") + get("/"));
     CHECK(codes(s.octets) == std::vector<int>{500, 500, 502, 200});
     CHECK(s.octets.find("oops") == std::string::npos);
+}
+
+TEST_CASE("what is thrown while an answer is on its way resets the connection, and nothing is lost with it") {
+    std::size_t ends = 0;
+    const auto watch = [&ends](http::request& req) {
+        req.at_end([&ends](const http::request&, const http::exchange_end& end) { ends += end.complete ? 0 : 1; });
+    };
+    http::router app;
+    app.get("/produced", [&](http::request& req) {
+        watch(req);
+        return http::response().stream([](http::body_writer& out) -> task<> {
+            co_await out.write("half");
+            co_await out.flush();
+            co_await sleep_for(1ms); // a reset takes what the client has not read
+            throw std::runtime_error("oops");
+        });
+    });
+    app.get("/streamed", [&](http::request& req, http::responder& out) -> task<> {
+        watch(req);
+        co_await out.write("half");
+        co_await out.flush();
+        co_await sleep_for(1ms);
+        throw std::runtime_error("oops");
+    });
+    for (const char* const path : {"/produced", "/streamed"}) {
+        for (const char* const version : {"1.0", "1.1"}) { // in 1.0 only the reset tells that there should be more
+            CAPTURE(path);
+            CAPTURE(version);
+            ends = 0;
+            const testing::leak_snapshot before;
+            const served s = serve(app, "GET " + std::string(path) + " HTTP/" + version + "\r\nHost: a\r\n\r\n");
+            CHECK(s.reset);
+            CHECK(ends == 1);
+            CHECK(s.octets.find("half") != std::string::npos);
+            CHECK(before.difference_to(testing::leak_snapshot()) == "");
+        }
+    }
+}
+
+TEST_CASE("a refusal of HEAD has no content as soon as the method is known [RFC 9110 9.3.2]") {
+    const http::router app = make_app();
+    const char* const refused[] = {"HEAD / HTTP/1.1\r\nHost: a\r\nExpect: more\r\n\r\n",
+                                   "HEAD / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+                                   "HEAD / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n",
+                                   "HEAD / HTTP/1.1\r\nbroken\r\n\r\n", "HEAD / HTTP/1.1\r\n\r\n",
+                                   "HEAD / HTTP/1.1\r\nHost: a\r\n"};
+    for (const char* const octets : refused) {
+        CAPTURE(octets);
+        const served s = serve(app, octets);
+        CHECK(codes(s.octets).size() == 1);
+        CHECK(s.octets.find("Content-Length: ") != std::string::npos);
+        CHECK(s.octets.ends_with("\r\n\r\n"));
+    }
+    CHECK(serve(app, "HEAD / HTTP/2.0\r\n\r\n").octets.ends_with("Supported\n")); // no HTTP/1.1: the method means nothing
+    CHECK(serve(app, "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n" + get("/", "x\r\n")).octets.ends_with("Bad Request\n"));
 }
 
 TEST_CASE("a silent connection is closed after the head timeout, without a word") {

@@ -15,7 +15,7 @@
 #include <flux/http/wire/chunked.hpp>
 #include <flux/http/wire/framing.hpp>
 #include <flux/http/wire/request_parser.hpp>
-#include <flux/net/stream.hpp>
+#include <flux/net/octet_input.hpp>
 
 #include <cstddef>
 #include <optional>
@@ -24,51 +24,6 @@
 #include <utility>
 
 namespace flux::inline FLUX_ABI::http::detail {
-
-/// Octets that arrived and were not consumed: in the buffer they arrived in, or copied where they straddle.
-class request_input {
-public:
-    [[nodiscard]] std::string_view view() const noexcept {
-        return carry_.empty() ? as_text(arrived_.octets()) : carry_.view();
-    }
-    [[nodiscard]] bool empty() const noexcept { return carry_.empty() && arrived_.empty(); }
-
-    /// Adds what arrived. While octets are carried over, the new ones join them.
-    void add(received&& octets) {
-        if (carry_.empty() && arrived_.empty()) {
-            arrived_ = std::move(octets);
-            return;
-        }
-        carry_over();
-        carry_.append(as_text(octets.octets()));
-    }
-    /// Copies what is there, so that the shared receive buffer goes back while more is awaited.
-    void carry_over() {
-        if (!arrived_.empty()) {
-            carry_.append(as_text(arrived_.octets()));
-        }
-        arrived_.reset();
-    }
-    void consume(std::size_t n) noexcept {
-        if (!carry_.empty()) {
-            carry_.consume(n);
-            return;
-        }
-        arrived_.consume(n);
-        if (arrived_.empty()) {
-            arrived_.reset();
-        }
-    }
-    void reset() noexcept {
-        arrived_.reset();
-        carry_.clear();
-        carry_.shrink_above(4096);
-    }
-
-private:
-    received arrived_;
-    byte_buffer carry_;
-};
 
 /// byte_buffer as the writers' octet_sink.
 static_assert(octet_sink<byte_buffer>);
@@ -133,7 +88,7 @@ struct exchange {
 
     field_storage entries;
     request_parser parser;
-    request_input input;
+    flux::detail::octet_input input;
     byte_buffer out;  ///< answers that were not sent yet
     byte_buffer head; ///< the head of a request whose handler may suspend
     http::request request;

@@ -17,6 +17,7 @@
 #include <flux/http/server/response_channel.hpp>
 #include <flux/http/server/server_core.hpp>
 
+#include <exception>
 #include <optional>
 #include <utility>
 
@@ -78,7 +79,7 @@ task<response> run_handler(exchange_place<Stream> at, response_channel<Stream>& 
     const hangup_watch<Stream> watch(*at.stream, ctx.node(), at.options().end_grace);
     std::optional<error> failed;
     std::optional<response> answer;
-    bool threw = false;
+    std::exception_ptr thrown;
     try {
         switch (ex.handler->kind()) {
         case handler_kind::sync: answer.emplace(ex.handler->call_sync(ex.request)); break;
@@ -108,16 +109,19 @@ task<response> run_handler(exchange_place<Stream> at, response_channel<Stream>& 
     } catch (const error& e) {
         failed.emplace(e);
     } catch (...) {
-        threw = true;
+        thrown = std::current_exception();
     }
     if (answer) {
         co_return std::move(*answer);
     }
     // Nothing can be said any more: the head is out, or nobody listens.
     if (channel.begun() || ctx.reason() == stop_reason::disconnected) {
-        co_return fail(failed ? *failed : error(flux::errc::disconnected));
+        if (thrown != nullptr) {
+            std::rethrow_exception(thrown);
+        }
+        co_return fail(*failed);
     }
-    if (threw) {
+    if (thrown != nullptr) {
         co_return plain_answer(status::internal_server_error);
     }
     co_return answer_of_error(*failed, body.failure(), ctx.reason());
@@ -202,7 +206,8 @@ task<exchange_outcome> after_answer(exchange_place<Stream> at, response_channel<
     co_return peer_may_send ? exchange_outcome::linger : exchange_outcome::close;
 }
 
-/// Runs the request whose head is at the front of the input.
+/// Runs the request whose head is at the front of the input. What a producer or a streaming handler throws while its
+/// answer is on its way, and is no flux::error, passes: the connection ends with a reset.
 template <buffered_stream Stream>
 task<exchange_outcome> run_exchange(exchange_place<Stream> at) {
     exchange& ex = *at.ex;

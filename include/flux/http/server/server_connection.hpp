@@ -131,6 +131,11 @@ public:
             log_.ends(node_.stopped() ? close_reason::shutdown : close_reason::peer_closed);
         }
     }
+    /// Something was thrown that no answer can be made of: out of memory, or by a program whose answer was on its way.
+    void broke() noexcept {
+        log_.ends(close_reason::failed);
+        stream_.abort();
+    }
     void turn_away() {
         arrived(received());
         refuse(status::service_unavailable, close_reason::over_limit);
@@ -263,6 +268,9 @@ private:
         ex_->in_head = false;
         ex_->terms = answer_terms();
         ex_->terms.keep_alive = false;
+        if (!too_many && ex_->parser.method() == method::head) { // its answer has no content, whatever it is
+            ex_->terms.asked = method::head;
+        }
         lingers_ = true;
         response answer = plain_answer(code);
         if (too_many) {
@@ -367,37 +375,42 @@ flux::detail::child serve_connection(server_core& server, Stream stream, connect
     auto ctx = co_await this_context();
     connection c(server, std::move(stream), ctx.node(), observer);
     const auto inside = co_await flux::detail::enter_request(c.node());
-    step next = step::read;
-    if (ticket.is_too_many()) {
-        c.turn_away();
-        next = step::close;
-    }
-    while (next != step::close) {
-        next = c.advance();
-        if (next == step::exchange) {
-            const auto outcome = co_await c.exchange_one();
-            next = c.exchange_ended(outcome);
-        } else if (c.has_output() && next != step::close) {
-            const auto written = co_await c.write_out();
-            c.output_written(written);
-            if (!written) {
-                co_return result<void>();
+    try {
+        step next = step::read;
+        if (ticket.is_too_many()) {
+            c.turn_away();
+            next = step::close;
+        }
+        while (next != step::close) {
+            next = c.advance();
+            if (next == step::exchange) {
+                const auto outcome = co_await c.exchange_one();
+                next = c.exchange_ended(outcome);
+            } else if (c.has_output() && next != step::close) {
+                const auto written = co_await c.write_out();
+                c.output_written(written);
+                if (!written) {
+                    co_return result<void>();
+                }
+            }
+            if (next == step::read) {
+                c.prepare_to_read();
+                auto octets = co_await c.receive();
+                if (octets && !octets->empty()) {
+                    c.arrived(*std::move(octets));
+                } else {
+                    c.give_up(octets);
+                    next = step::close;
+                }
             }
         }
-        if (next == step::read) {
-            c.prepare_to_read();
-            auto octets = co_await c.receive();
-            if (octets && !octets->empty()) {
-                c.arrived(*std::move(octets));
-            } else {
-                c.give_up(octets);
-                next = step::close;
-            }
-        }
+        // One await for both: each keeps some 100 octets of the frame, for as long as the connection is idle.
+        auto last = c.is_handed_over() ? c.run_taker() : c.say_goodbye();
+        co_return co_await attempt(std::move(last));
+    } catch (...) {
+        c.broke();
     }
-    // One await for both: each keeps some 100 octets of the frame, for as long as the connection is idle.
-    auto last = c.is_handed_over() ? c.run_taker() : c.say_goodbye();
-    co_return co_await attempt(std::move(last));
+    co_return result<void>();
 }
 
 } // namespace flux::inline FLUX_ABI::http::detail

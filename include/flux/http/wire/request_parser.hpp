@@ -55,6 +55,11 @@ public:
         return s == parse_state::done ? finish(octets.data()) : s;
     }
 
+    /// The method, once the request line is whole; before that, and if it is none, method::other.
+    [[nodiscard]] http::method method() const noexcept {
+        return state_ == state::fields ? method_ : http::method::other;
+    }
+
     /// The parsed head. Call only when done.
     /// Params  octets  as for the last parse(), at whatever address it is now.
     [[nodiscard]] request_head head(std::string_view octets) const noexcept {
