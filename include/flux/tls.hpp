@@ -19,6 +19,7 @@
 #include <flux/tls/certificate_files.hpp>
 #include <flux/tls/session_cache.hpp>
 #include <flux/tls/client_opening.hpp>
+#include <flux/tls/input_watch.hpp>
 #include <flux/tls/record_pipe.hpp>
 #include <flux/tls/server_opening.hpp>
 #include <flux/tls/stream_core.hpp>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <flux/tls/stream.hpp> // also proves the header is self-contained
 
+#include <flux/coro/sleep.hpp>
 #include <flux/coro/when.hpp>
 #include <flux/net/read.hpp>
 #include <flux/testing/memory_stream.hpp>
@@ -267,6 +268,78 @@ TEST_CASE("operations on a closed stream fail") {
     REQUIRE(!r);
     CHECK(r.error().is(errc::closed));
     CHECK(!s.shutdown_write());
+}
+
+TEST_CASE("who watches for input hears of octets and of the end, and not of a session ticket [RFC 8446 4.6.1]") {
+    struct listener final : hangup_listener {
+        listener() noexcept : hangup_listener([](hangup_listener& l, bool) noexcept { ++static_cast<listener&>(l).told; }) {}
+        int told = 0;
+    };
+    for (const bool says_octets : {true, false}) {
+        CAPTURE(says_octets);
+        virtual_loop loop;
+        auto e = pair_of(client(), server());
+        listener l;
+        std::string got;
+        auto scenario = [&]() -> task<> {
+            co_await when_all(e.near.handshake(), e.far.handshake());
+            co_await sleep_for(1s);
+            CHECK(e.near.next().has_input()); // the tickets
+            CHECK_FALSE(e.near.has_input());
+            CHECK_FALSE(e.near.next().has_input());
+            auto none = e.near.try_receive();
+            CHECK(none.empty());
+            e.near.watch_input(&l);
+            co_await sleep_for(1s);
+            CHECK(l.told == 0);
+            if (says_octets) {
+                co_await e.far.write_all(as_octets("stray"));
+            } else {
+                CHECK(e.far.shutdown_write());
+            }
+            co_await sleep_for(1s);
+            CHECK(l.told == 1);
+            CHECK(e.near.has_input());
+            auto octets = co_await e.near.receive();
+            got = text_of(octets);
+            CHECK(e.near.has_input() == !says_octets);
+            e.near.watch_input(&l);
+            CHECK(l.told == (says_octets ? 1 : 2)); // an end that was there before
+        };
+        auto r = loop.run(scenario());
+        REQUIRE_MESSAGE(r, r.error().message());
+        CHECK(got == (says_octets ? "stray" : ""));
+    }
+}
+
+TEST_CASE("a ticket that comes while the stream is watched is used up; what came without being read is handed over whole") {
+    virtual_loop loop;
+    auto e = pair_of(client(), server());
+    struct listener final : hangup_listener {
+        listener() noexcept : hangup_listener([](hangup_listener& l, bool) noexcept { ++static_cast<listener&>(l).told; }) {}
+        int told = 0;
+    } l;
+    std::string got;
+    auto scenario = [&]() -> task<> {
+        auto first = [](stream& s, listener* to) -> task<> {
+            co_await s.handshake(); // the tickets come after it
+            s.watch_input(to);
+        };
+        co_await when_all(first(e.near, &l), e.far.handshake());
+        co_await sleep_for(1s);
+        CHECK(l.told == 0);
+        CHECK_FALSE(e.near.next().has_input());
+        co_await e.far.write_all(as_octets("one"));
+        co_await e.far.write_all(as_octets("two"));
+        co_await sleep_for(1s);
+        CHECK(l.told == 1);
+        for (received piece = e.near.try_receive(); !piece.empty(); piece = e.near.try_receive()) {
+            got += as_text(piece.octets());
+        }
+    };
+    auto r = loop.run(scenario());
+    REQUIRE_MESSAGE(r, r.error().message());
+    CHECK(got == "onetwo");
 }
 
 } // TEST_SUITE

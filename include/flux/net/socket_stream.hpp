@@ -146,6 +146,13 @@ public:
         return core_->written() > unsent ? core_->written() - unsent : 0;
     }
 
+    /// Takes octets that have come already, as receive() does, without waiting. Empty: there are none, or only the end
+    /// or a failure is left; also while a read is in flight.
+    [[nodiscard]] received try_receive() {
+        const bool any = is_open() && !core_->is_reading() && core_->rx().has_octets();
+        return any ? core_->take_octets() : received();
+    }
+
     /// The descriptor, for options; -1 when closed. Do not read, write or close it.
     [[nodiscard]] int native_handle() const noexcept { return core_ == nullptr ? -1 : core_->fd(); }
     [[nodiscard]] result<endpoint> local_endpoint() const { return detail::name_of(native_handle(), &::getsockname); }

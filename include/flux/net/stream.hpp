@@ -117,9 +117,10 @@ concept byte_stream = std::movable<S> && requires(S s, mutable_buffer out, const
 /// watch_hangup(l)       l (or nullptr to end the watch) hears of a reset or end while no read is in flight
 /// abort()               closes with a reset: the peer sees that the exchange did not end well
 ///
-/// A stream may also have two more, by which a client's pool sees that an idle connection is no longer what it was:
+/// A stream may also have three more, by which a client's pool sees that an idle connection is no longer what it was:
 /// watch_input(l)        as watch_hangup, and l hears of octets, too, with `reset` false
 /// has_input()           whether a read would yield something without waiting: octets, the end or a failure
+/// try_receive()         takes what has_input() speaks of, if it is octets; else empty
 template <class S>
 concept buffered_stream = byte_stream<S> && requires(S s, hangup_listener* l) {
     { s.receive() } -> operation_yielding<received>;

@@ -369,6 +369,15 @@ public:
 
     /// Whether a read would yield octets, the end or a failure without waiting.
     [[nodiscard]] bool has_input() const noexcept { return at_.channel != nullptr && at_.channel->to(at_.end).is_settled(); }
+    /// Takes octets that are there, without waiting. Empty: there are none, or a read is in flight.
+    [[nodiscard]] received try_receive() {
+        if (at_.channel == nullptr) {
+            return {};
+        }
+        detail::memory_pipe& pipe = at_.channel->to(at_.end);
+        const bool any = !pipe.is_reading() && pipe.read_failure() == 0 && pipe.can_take();
+        return any ? pipe.lend(*at_.channel) : received();
+    }
     /// As if the network had reset the connection: both ends see ECONNRESET, operations in flight included.
     void inject_reset() noexcept {
         if (at_.channel != nullptr) {

@@ -273,6 +273,17 @@ public:
         }
         return outcome(r);
     }
+    /// Works on the records that came, up to the first octets of the application, which stay: done if there are any.
+    /// Tickets and key updates are no such octets.
+    [[nodiscard]] progress peek() {
+        if (failed_) {
+            return progress::failed;
+        }
+        char first = 0;
+        const int r = ::wolfSSL_peek(ssl_.get(), &first, 1);
+        find_records();
+        return r > 0 ? progress::done : outcome(r);
+    }
     /// Encrypts everything into output(): records of max_plain octets. done or failed.
     [[nodiscard]] progress write(std::span<const std::byte> plain) {
         if (failed_) {

@@ -100,6 +100,23 @@ public:
             core_->pipe.next.watch_hangup(listener);
         }
     }
+    /// As watch_hangup, and also told of octets for the application; a session ticket is none.
+    void watch_input(hangup_listener* listener) noexcept requires requires(Next& n) { n.try_receive(); }
+    {
+        if (core_ != nullptr) {
+            core_->watch.watch(listener);
+        }
+    }
+    /// Whether a read would yield octets, the end or a failure without waiting.
+    [[nodiscard]] bool has_input() noexcept requires requires(Next& n) { n.try_receive(); }
+    {
+        return core_ != nullptr && core_->watch.has_input();
+    }
+    /// Takes octets that are there, without waiting. Empty: there are none, or only the end or a failure.
+    [[nodiscard]] received try_receive() requires requires(Next& n) { n.try_receive(); }
+    {
+        return core_ == nullptr ? received() : core_->watch.try_receive();
+    }
 
     // ---- facts, once the handshake is made ----
     [[nodiscard]] bool is_secure() const noexcept { return core_ != nullptr && core_->is_open; }

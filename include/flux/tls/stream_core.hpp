@@ -11,6 +11,7 @@
 #pragma once
 
 #include <flux/tls/client_opening.hpp>
+#include <flux/tls/input_watch.hpp>
 #include <flux/tls/record_pipe.hpp>
 #include <flux/tls/server_opening.hpp>
 
@@ -21,14 +22,6 @@
 #include <utility>
 
 namespace flux::inline FLUX_ABI::tls::detail {
-
-enum class stream_role : std::uint8_t { plain, client, server };
-
-inline void free_plain(void* block, std::uint32_t) noexcept { ::operator delete(block); }
-struct plain_deleter {
-    void operator()(std::byte* block) const noexcept { ::operator delete(block); }
-};
-using plain_block = std::unique_ptr<std::byte, plain_deleter>;
 
 // Everything a tls_stream is, at an address that does not change.
 template <class Next>
@@ -229,7 +222,10 @@ public:
     }
     void abort() noexcept { pipe.next.abort(); }
 
+    input_watch<stream_core> watch{*this};
+
 private:
+    friend class input_watch<stream_core>;
     static constexpr std::size_t burst = 65'536; // plain octets that are encrypted before any are sent
 
     class overlap_guard {
