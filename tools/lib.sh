@@ -29,6 +29,7 @@ install_missing() {
     local root=()
     if [ "$(id -u)" -ne 0 ]; then
         command -v sudo >/dev/null || die "not root and no sudo; please install: ${missing[*]}"
+        sudo true || die "sudo refuses; please install: ${missing[*]}"
         root=(sudo)
     fi
     local log policy=/usr/sbin/policy-rc.d made_policy=no status=0

@@ -362,6 +362,28 @@ TEST_CASE("a send that fills the socket goes on when there is room, and complete
     });
 }
 
+TEST_CASE("a send in parts ends as soon as some octets went out, and says how many") {
+    on_each([](detail::driver& d) {
+        for (const io_kind kind : {io_kind::send, io_kind::send_message}) {
+            const socket_pair pair;
+            std::string big(3'000'000, 'x');
+            noted_op send(kind, pair.ours.get());
+            ::iovec piece{big.data(), big.size()};
+            ::msghdr message{};
+            message.msg_iov = &piece;
+            message.msg_iovlen = 1;
+            send.data = kind == io_kind::send ? static_cast<void*>(big.data()) : &message;
+            send.size = big.size();
+            send.in_parts = true;
+            d.start(send);
+            wait_until(d, [&] { return send.ended(); });
+            CHECK(send.result() > 0);
+            CHECK(send.result() < 3'000'000);
+            d.forget(pair.ours.get());
+        }
+    });
+}
+
 TEST_CASE("a cancelled send says how much went out") {
     on_each([](detail::driver& d) {
         const socket_pair pair;

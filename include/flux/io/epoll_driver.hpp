@@ -208,7 +208,7 @@ private:
         const auto sent = static_cast<std::size_t>(op.pending_result);
         const ::ssize_t n = ::send(op.fd(), static_cast<const std::byte*>(op.data) + sent, op.size - sent,
                                    MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n < 0) {
+        if (n < 0 || op.in_parts) {
             return n;
         }
         op.pending_result += static_cast<int>(n);

@@ -22,7 +22,7 @@ namespace flux::inline FLUX_ABI::detail {
 enum class io_kind : std::uint8_t {
     accept,       ///< multishot; result is a descriptor, close-on-exec
     receive,      ///< multishot into shared buffers; result is a length, 0 at the end of the stream
-    send,         ///< `data`, `size` octets, all of them
+    send,         ///< `data`, `size` octets, all of them (but see in_parts)
     send_message, ///< `data` is a msghdr; datagrams and gathered writes
     recv_message, ///< `data` is a msghdr
     connect,      ///< `data` is the sockaddr, `size` its length
@@ -56,6 +56,7 @@ public:
     void* data = nullptr; ///< send_message, recv_message: the msghdr
     std::size_t size = 0;
     std::uint32_t events = 0; ///< poll(2) bits
+    bool in_parts = false;    ///< send, send_message: ends when some octets went out, not only when all have
 
     [[nodiscard]] ::msghdr* message() const noexcept { return static_cast<::msghdr*>(data); }
     /// Turns an idle op into one of another kind on the same descriptor.

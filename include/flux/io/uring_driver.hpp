@@ -170,14 +170,14 @@ private:
         case io_kind::send:
             sqe.opcode = IORING_OP_SEND;
             memory_of(op, sqe);
-            sqe.msg_flags = MSG_NOSIGNAL | MSG_WAITALL;
+            sqe.msg_flags = send_flags(op);
             break;
         case io_kind::send_message:
         case io_kind::recv_message:
             sqe.opcode = op.kind() == io_kind::send_message ? IORING_OP_SENDMSG : IORING_OP_RECVMSG;
             sqe.addr = reinterpret_cast<std::uintptr_t>(op.message());
             sqe.len = 1;
-            sqe.msg_flags = op.kind() == io_kind::send_message ? MSG_NOSIGNAL | MSG_WAITALL : MSG_CMSG_CLOEXEC;
+            sqe.msg_flags = op.kind() == io_kind::send_message ? send_flags(op) : std::uint32_t{MSG_CMSG_CLOEXEC};
             break;
         case io_kind::connect:
             sqe.opcode = IORING_OP_CONNECT;
@@ -195,6 +195,9 @@ private:
             sqe.off = ~std::uint64_t{0}; // the file's own position
             break;
         }
+    }
+    [[nodiscard]] static std::uint32_t send_flags(const io_op& op) noexcept {
+        return op.in_parts ? MSG_NOSIGNAL : MSG_NOSIGNAL | MSG_WAITALL;
     }
     static void memory_of(const io_op& op, ::io_uring_sqe& sqe) noexcept {
         sqe.addr = reinterpret_cast<std::uintptr_t>(op.data);

@@ -63,6 +63,9 @@ public:
     void end_write() noexcept { writing_ = false; }
     void note_written(std::size_t octets) noexcept { written_ += octets; }
     [[nodiscard]] std::uint64_t written() const noexcept { return written_; }
+    /// Where only written() tells how far a write has come: it is counted while the write goes on.
+    void send_in_parts() noexcept { sends_in_parts_ = true; }
+    [[nodiscard]] bool sends_in_parts() const noexcept { return sends_in_parts_; }
 
     /// For calls that cannot be told not to wait. Both drivers stand it. Returns an errno, 0 on success.
     [[nodiscard]] int make_nonblocking() noexcept {
@@ -167,6 +170,7 @@ private:
     bool writing_ = false;
     bool owned_ = true;
     bool nonblocking_ = false; // known to be
+    bool sends_in_parts_ = false;
     bool tells_of_octets_ = false; // the listener wants to hear of them, too
 };
 

@@ -180,7 +180,9 @@ public:
 protected:
     write_state_base(socket_core* core, context_node& ctx, io_kind kind) noexcept
         : budgeted(ctx, &on_stop), io_op(kind, usable(core) == nullptr ? -1 : core->fd(), &on_completion),
-          core_(usable(core)) {}
+          core_(usable(core)) {
+        in_parts = core_ != nullptr && core_->sends_in_parts();
+    }
 
     /// Whether the write may begin now; false: `failed_` says why, or it is done.
     [[nodiscard]] bool begin() noexcept {

@@ -139,6 +139,12 @@ public:
     }
 
     [[nodiscard]] Next& next() noexcept { return core_->pipe.next; }
+    /// What the peer has acknowledged, in octets of the stream below: encrypted, with what the handshake took.
+    [[nodiscard]] std::uint64_t octets_acknowledged() const noexcept
+        requires requires(const Next& n) { n.octets_acknowledged(); }
+    {
+        return core_ == nullptr ? 0 : core_->pipe.next.octets_acknowledged();
+    }
     [[nodiscard]] auto peer_endpoint() const
         requires requires(const Next& n) { n.peer_endpoint(); }
     {

@@ -2,6 +2,7 @@
 #include <flux/http/server/write_watch.hpp> // also proves the header is self-contained
 
 #include <flux/coro/sleep.hpp>
+#include <flux/http/server/send_file.hpp>
 #include <flux/http/server/server.hpp>
 #include <flux/net/connect.hpp>
 #include <flux/net/listener.hpp>
@@ -16,6 +17,10 @@
 #include <cstdint>
 #include <string>
 #include <vector>
+
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 using namespace flux;
 using namespace std::chrono_literals;
@@ -105,30 +110,96 @@ task<> stalled_client(reactor* home, std::string path, std::size_t* got) {
     ignore_result(joined, "it was stopped");
 }
 
-// Writes more than a socket holds, reads it at the other end; what the writer was told before, between and after.
-task<> acknowledged(reactor* home, std::vector<std::uint64_t>* seen) {
+// What a connection holds on its way, at most: the reader takes little ahead.
+constexpr std::size_t on_its_way = 4U << 20;
+
+// Writes more than a socket holds, or sends a file, and reads it at the other end; what the writer was told before, between
+// and after. `between` counts from where half was read.
+template <class Listener, class Connect>
+task<> acknowledged(reactor* home, endpoint where, Connect connect, bool file, std::vector<std::uint64_t>* seen) {
     auto ctx = co_await this_context();
-    auto listener = tcp_listener::listen(*home, endpoint::loopback(0)).value();
-    auto writer = co_await tcp_connect(listener.local_endpoint().value());
+    auto listener = Listener::listen(*home, where).value();
+    auto writer = co_await connect(listener.local_endpoint().value());
     auto reader = co_await listener.accept();
+    const int little = 65'536;
+    ::setsockopt(reader.native_handle(), SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
     seen->push_back(writer.octets_acknowledged());
     const std::string octets(size, 'x');
+    const unique_fd content(::memfd_create("content", MFD_CLOEXEC));
+    REQUIRE(::write(content.get(), octets.data(), size) == static_cast<::ssize_t>(size));
     task_scope scope(ctx, scope_policy::collect);
-    scope.spawn(writer.write_all(as_octets(octets)));
-    std::vector<std::byte> buffer(1U << 20);
+    auto send_all = [&]() -> task<> {
+        for (std::size_t at = 0; at < size;) {
+            at += co_await writer.send_file(const_buffer(), content.get(), at, size - at);
+        }
+    };
+    if (file) {
+        scope.spawn(send_all());
+    } else {
+        scope.spawn(writer.write_all(as_octets(octets)));
+    }
+    std::vector<std::byte> buffer(65'536);
     std::size_t got = 0;
     while (got < size) {
         const std::size_t n = co_await reader.read_some(buffer);
+        REQUIRE(n > 0);
         got += n;
         if (seen->size() == 1 && got > size / 2) {
+            CHECK(scope.size() == 1); // the write goes on
             seen->push_back(writer.octets_acknowledged());
         }
     }
     co_await scope.join();
-    while (writer.octets_acknowledged() != size) { // the last acknowledgement may be on its way
+    while (writer.octets_acknowledged() < size) { // the last acknowledgement may be on its way
         co_await sleep_for(1ms);
     }
     seen->push_back(writer.octets_acknowledged());
+}
+void check_acknowledged(const std::vector<std::uint64_t>& seen) {
+    REQUIRE(seen.size() == 3);
+    CHECK(seen[0] <= 1); // TCP counts the opening
+    CHECK(seen[1] + on_its_way >= size / 2);
+    CHECK(seen[1] < size);
+    CHECK(seen[2] <= size + 1);
+}
+
+// Reads a large body at a rate that keeps the server from ending for several write_timeouts, in pieces.
+task<> slow_client(reactor* home, std::string path, std::size_t* got) {
+    auto ctx = co_await this_context();
+    http::router app;
+    app.get("/whole", [] { return http::bytes(std::string(size, 'x')); });
+    app.get("/file", [](http::request&, http::responder& out) -> task<> {
+        const unique_fd content(::memfd_create("content", MFD_CLOEXEC));
+        const std::string octets(size, 'x');
+        REQUIRE(::write(content.get(), octets.data(), size) == static_cast<::ssize_t>(size));
+        out.length(size);
+        co_await http::send_file(out, content.get(), 0, size);
+    });
+    http::server_options options;
+    options.write_timeout = 200ms;
+    auto listener = tcp_listener::listen(*home, endpoint::loopback(0)).value();
+    const endpoint where = listener.local_endpoint().value();
+    http::basic_server<tcp_listener> server(app, options);
+    task_scope serving(ctx, scope_policy::collect);
+    serving.spawn(server.serve(std::move(listener)));
+    auto stream = co_await tcp_connect(where);
+    const int little = 65'536;
+    ::setsockopt(stream.native_handle(), SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
+    const std::string request = "GET " + path + " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    co_await stream.write_all(as_octets(request));
+    std::vector<std::byte> buffer(131'072);
+    for (;;) {
+        auto n = co_await attempt(stream.read_some(buffer));
+        if (!n || *n == 0) {
+            break;
+        }
+        *got += *n;
+        co_await sleep_for(5ms);
+    }
+    stream.close();
+    serving.stop(stop_reason::shutdown);
+    auto joined = co_await attempt(serving.join());
+    ignore_result(joined, "it was stopped");
 }
 
 } // namespace
@@ -147,15 +218,31 @@ TEST_CASE("a write goes on as long as the peer acknowledges enough, and no longe
 
 TEST_CASE("a stream that does not tell gets write_timeout for each write") { CHECK(given_up_after<silent>(0, 0s) == 30s); }
 
-TEST_CASE("a socket tells what its peer has acknowledged") {
+TEST_CASE("a socket tells what its peer has acknowledged, also in the middle of a write or a file") {
     test_support::on_each_driver([](const reactor_options& options) {
-        reactor r(options);
-        std::vector<std::uint64_t> seen;
-        r.run(acknowledged(&r, &seen));
-        REQUIRE(seen.size() == 3);
-        CHECK(seen[0] == 0);
-        CHECK(seen[1] <= size); // nothing yet, if the acknowledgements are delayed
-        CHECK(seen[2] == size);
+        for (const bool file : {false, true}) {
+            CAPTURE(file);
+            reactor r(options);
+            std::vector<std::uint64_t> tcp;
+            r.run(acknowledged<tcp_listener>(&r, endpoint::loopback(0), &tcp_connect, file, &tcp));
+            check_acknowledged(tcp);
+            std::vector<std::uint64_t> local;
+            const endpoint where = endpoint::parse("unix:@flux-write-watch-" + std::to_string(::getpid())).value();
+            r.run(acknowledged<unix_listener>(&r, where, &unix_connect, file, &local));
+            check_acknowledged(local);
+        }
+    });
+}
+
+TEST_CASE("a reader that is slow but steady gets all of a large body, however many write_timeouts that takes") {
+    test_support::on_each_driver([](const reactor_options& options) {
+        for (const char* const path : {"/whole", "/file"}) {
+            CAPTURE(path);
+            reactor r(options);
+            std::size_t got = 0;
+            r.run(slow_client(&r, path, &got));
+            CHECK(got > size);
+        }
     });
 }
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <flux/core/buffer.hpp>
-#include <flux/core/time.hpp>
+#include <flux/http/server/server_options.hpp>
 #include <flux/net/socket_stream.hpp>
 
 #include <optional>
@@ -13,11 +13,11 @@ namespace flux::inline FLUX_ABI::http {
 /// A socket that takes octets of a body beside its sink; see body_sink::direct(). Filled by the connection.
 class direct_output {
 public:
-    direct_output(socket_stream& s, byte_buffer& before, milliseconds write_timeout, std::optional<error>& failed) noexcept
-        : stream(&s), gathered(&before), timeout(write_timeout), failure(&failed) {}
+    direct_output(socket_stream& s, byte_buffer& before, const server_options& o, std::optional<error>& failed) noexcept
+        : stream(&s), gathered(&before), options(&o), failure(&failed) {}
     socket_stream* stream;
     byte_buffer* gathered;         ///< what has to go out before
-    milliseconds timeout;          ///< for any octet to be taken
+    const server_options* options; ///< how long the peer may refuse to read
     std::optional<error>* failure; ///< to be set when not all went out
 };
 

@@ -154,7 +154,7 @@ public:
                 left_ -= counted ? octets : 0;
                 octets_ += octets;
                 sent_ += octets + out_->size();
-                return &direct_.emplace(*stream_, *out_, options_->write_timeout, failed_);
+                return &direct_.emplace(*stream_, *out_, *options_, failed_);
             }
         }
         return nullptr;

@@ -8,9 +8,10 @@
 // Deliberately not here: which file (file_server.hpp).
 #pragma once
 
-#include <flux/coro/with.hpp>
+#include <flux/coro/scope.hpp>
 #include <flux/http/message/body.hpp>
 #include <flux/http/server/direct_output.hpp>
+#include <flux/http/server/write_watch.hpp>
 #include <flux/http/wire/errc.hpp>
 #include <flux/io/blocking.hpp>
 
@@ -111,6 +112,7 @@ task<Size> read_piece(int file, char* to, Size size, std::uint64_t at) {
 
 template <class Stamp>
 task<> send_directly(direct_output& to, int file, std::uint64_t at, std::uint64_t size, Stamp stamp) {
+    auto ctx = co_await this_context();
     for (bool first = true; size != 0; first = false) {
         if (!first && file_stamp::of(file) != stamp) {
             co_await fail(to.failure->emplace(file_changed()));
@@ -122,8 +124,9 @@ task<> send_directly(direct_output& to, int file, std::uint64_t at, std::uint64_
                 co_await fail(to.failure->emplace(fetched.error()));
             }
         }
+        write_watch<socket_stream> watch(*to.stream, ctx.node(), *to.options);
         const auto sent = co_await attempt(
-            with_timeout(to.timeout, to.stream->send_file(as_octets(to.gathered->view()), file, at, piece)));
+            flux::detail::under<flux::detail::send_file_op>(watch.node(), to.stream->send_file(as_octets(to.gathered->view()), file, at, piece)));
         to.gathered->clear();
         if (!sent) {
             co_await fail(to.failure->emplace(sent.error()));

@@ -41,8 +41,8 @@ struct server_options {
     /// connection is reset.
     milliseconds write_timeout{30'000};
     /// A write that takes longer goes on as long as the peer acknowledges this many octets per second on average over
-    /// each write_timeout. Zero: any octet will do. Where a stream does not tell (TLS, memory) one write, of at most
-    /// 64 KiB, must end within write_timeout.
+    /// half a write_timeout. Zero: any octet will do. Where a stream does not tell (memory), or answers to pipelined
+    /// requests were gathered, one write of some 64 KiB must end within write_timeout.
     std::uint32_t write_min_rate = 256;
     /// After the last answer of a connection that is closed while the peer still sends: how long to read and
     /// drop, so that the answer is not lost to a reset, and how many octets.
