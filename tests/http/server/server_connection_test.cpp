@@ -352,6 +352,20 @@ TEST_CASE("a slow head is 408, however it drips [RFC 9110 15.5.9]") {
     CHECK(s.took < 14s);
 }
 
+TEST_CASE("a head has its time from its first octet, whatever was answered before it in the same segment") {
+    client_script script;
+    script.pieces.emplace_back("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\n");
+    for (int i = 0; i < 20; ++i) {
+        script.pieces.emplace_back("X: y\r\n");
+    }
+    script.pause = 3s;
+    script.half_close = false;
+    const served s = serve(make_app(), script);
+    CHECK(codes(s.octets) == std::vector<int>{200, 408});
+    CHECK(s.took >= 10s);
+    CHECK(s.took < 13s);
+}
+
 TEST_CASE("an idle connection is closed after the idle timeout, without a word") {
     const http::router app = make_app();
     client_script script;

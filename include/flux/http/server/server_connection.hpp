@@ -26,7 +26,7 @@ class server_connection final : private drainable, private request::remote_sourc
 public:
     server_connection(server_core& server, Stream&& stream, context_node& parent, Observer* observer)
         : server_(&server), stream_(std::move(stream)), node_(parent), ends_at_(deadline_after(now(), options().lifetime)),
-          first_octet_by_(deadline_after(now(), options().head_timeout)),
+          head_by_(deadline_after(now(), options().head_timeout)),
           log_(observer, server.stats.accepted, now(), stream_) {
         server.connections.push_back(*this);
     }
@@ -53,7 +53,8 @@ public:
             if (!ex_->in_head) {
                 ex_->parser.reset();
                 ex_->in_head = true;
-                node_.limit(deadline_after(now(), options().head_timeout));
+                head_by_ = deadline_after(now(), options().head_timeout);
+                node_.limit(head_by_);
             }
             const parse_state state = ex_->parser.parse(octets);
             if (state == parse_state::need_more) {
@@ -93,6 +94,7 @@ public:
     /// Before receive(): the deadline is that of the head in progress, or of idleness.
     void prepare_to_read() {
         if (in_head()) {
+            node_.limit(head_by_); // a write may have had another one
             return;
         }
         if (ex_ != nullptr) {
@@ -100,7 +102,7 @@ public:
             log_.tell(connection_event::idle);
         }
         if (requests_ == 0) {
-            node_.limit(first_octet_by_);
+            node_.limit(head_by_);
         } else {
             node_.limit(deadline_after(now(), options().idle_timeout));
         }
@@ -294,7 +296,7 @@ private:
         if (requests_ != 0) {
             node_.stop(stop_reason::shutdown);
         } else { // its first request may be on its way
-            node_.limit(std::min(deadline_after(now(), options().fresh_grace), first_octet_by_), stop_reason::shutdown);
+            node_.limit(std::min(deadline_after(now(), options().fresh_grace), head_by_), stop_reason::shutdown);
         }
     }
     // request::remote_source
@@ -311,7 +313,7 @@ private:
     context_node node_;
     exchange* ex_ = nullptr; // null while idle
     time_point ends_at_;     // from then on an answer is the last one
-    time_point first_octet_by_;
+    time_point head_by_;     // for the first octet of the first head, then for the last octet of the one in progress
     std::uint32_t requests_ = 0;
     bool last_request_ = false;
     bool lingers_ = false;
