@@ -124,13 +124,13 @@
 #include <flux/http/server/client_address.hpp>
 #include <flux/http/server/connection_observer.hpp>
 #include <flux/http/server/date_cache.hpp>
+#include <flux/http/server/server_options.hpp>
 #include <flux/http/server/direct_output.hpp>
 #include <flux/http/server/drain_signal.hpp>
 #include <flux/http/server/error_answer.hpp>
 #include <flux/http/server/path_arguments.hpp>
 #include <flux/http/server/responder.hpp>
 #include <flux/http/server/handler.hpp>
-#include <flux/http/server/server_options.hpp>
 #include <flux/http/server/exchange.hpp>
 #include <flux/http/server/hangup_watch.hpp>
 #include <flux/http/server/raw_stream.hpp>

@@ -4,6 +4,8 @@
 #include <flux/coro/scope.hpp>
 #include <flux/coro/sleep.hpp>
 #include <flux/coro/with.hpp>
+#include <flux/testing/virtual_loop.hpp>
+
 #include <support/driver_matrix.hpp>
 
 #include <doctest/doctest.h>
@@ -303,6 +305,40 @@ TEST_CASE("several reactors share the pool") {
         }
         CHECK(sum.load() == 600);
     });
+}
+
+TEST_CASE("on a loop with virtual time a call takes none, however long it lasts, and others run meanwhile") {
+    testing::virtual_loop loop;
+    std::vector<std::string> order;
+    auto call = [&]() -> task<> {
+        auto f = [&] {
+            ::usleep(3000);
+            return std::string("called");
+        };
+        for (int i = 0; i < 3; ++i) {
+            order.push_back(co_await blocking(f));
+        }
+        auto broken = []() -> int { throw error(errc::closed); };
+        auto failed = co_await attempt(blocking(broken));
+        CHECK(failed.error().is(errc::closed));
+    };
+    auto look = [&](const char* name, duration after) -> task<> {
+        co_await sleep_for(after);
+        order.push_back(name);
+    };
+    auto all = [&]() -> task<> {
+        auto ctx = co_await this_context();
+        task_scope scope(ctx);
+        scope.spawn(call());
+        scope.spawn(look("at once", 0ms));
+        scope.spawn(look("1 ms", 1ms));
+        co_await scope.join();
+    };
+    CHECK(loop.run(all()));
+    CHECK(loop.elapsed() == 1ms);
+    REQUIRE(order.size() == 5);
+    CHECK(order.back() == "1 ms"); // three calls of 3 ms each were faster
+    CHECK(order[3] == "called");
 }
 
 TEST_CASE("signals are for other threads, faults are not") {

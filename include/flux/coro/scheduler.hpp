@@ -43,8 +43,9 @@ private:
 
 } // namespace detail
 
-/// What kind of loop a scheduler is: operations that do real I/O need a reactor.
-enum class scheduler_kind : unsigned char { reactor, other };
+/// What kind of loop a scheduler is: operations that do real I/O need a reactor; where runs are replayed, nothing may
+/// depend on how fast another thread is.
+enum class scheduler_kind : unsigned char { reactor, replayed, other };
 
 class scheduler {
 public:

@@ -186,6 +186,12 @@ public:
 
     bool await_ready() const noexcept { return ctx().stopped(); }
     bool await_suspend(std::coroutine_handle<> waiter) noexcept {
+        if (home().kind() == scheduler_kind::replayed) {
+            run_call();
+            ready_resume::handle = waiter;
+            home().make_ready(*this);
+            return true;
+        }
         home_ = home().mailbox();
         suspend(waiter);
         try {
@@ -213,15 +219,18 @@ private:
     }
     static void on_run(blocking_job& job) noexcept {
         auto& self = static_cast<blocking_state&>(job);
-        try {
-            self.call();
-        } catch (...) {
-            self.end_.set_current_exception();
-        }
+        self.run_call();
         // The frame, its reactor and the mailbox may go as soon as the mail is there.
         const std::shared_ptr<mailbox> home = self.home_;
         const bool taken = home->push(self);
         FLUX_ASSERT(taken, "a scheduler ended while a blocking call of one of its coroutines ran");
+    }
+    void run_call() noexcept {
+        try {
+            call();
+        } catch (...) {
+            end_.set_current_exception();
+        }
     }
     void call() {
         using returned = std::remove_cvref_t<std::invoke_result_t<F&>>;
@@ -260,7 +269,7 @@ private:
 /// Errors   what f throws: a flux::error as any operation's, other exceptions pass through. EAGAIN if not even one
 ///          thread can be started.
 /// Cancel   at once while it waits for its turn. Once f runs, the operation waits for it, and its outcome wins.
-/// Threads  f must not use the reactor, but by post().
+/// Threads  f must not use the reactor, but by post(). On a loop with virtual time f is called at once, by its thread.
 /// Cost     two switches of threads, no allocation.
 template <class F>
     requires std::invocable<F&>

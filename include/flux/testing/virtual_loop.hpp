@@ -30,11 +30,12 @@ static_assert(std::is_trivially_destructible_v<virtual_loop_options>);
 /// now() starts at an arbitrary fixed time and moves only when nothing is ready, or by advance(). With a
 /// shuffle_seed each pass of the ready queue runs in another order: what passes for many seeds does not
 /// depend on who was queued first.
+/// A blocking() call is made by the loop itself, and takes no virtual time: it must not wait for another coroutine.
 /// Threads  one; others may only push to mailbox(), before run() or from inside it.
 class virtual_loop : public scheduler {
 public:
     explicit virtual_loop(virtual_loop_options options = {})
-        : scheduler(std::make_shared<box>()), options_(options), order_(options.shuffle_seed) {
+        : scheduler(std::make_shared<box>(), scheduler_kind::replayed), options_(options), order_(options.shuffle_seed) {
         set_now(epoch());
     }
 
