@@ -9,6 +9,7 @@
 #include <flux/tls/error.hpp>
 #include <flux/tls/certificate.hpp>
 #include <flux/tls/verify.hpp>
+#include <flux/tls/zero_pages.hpp>
 #include <flux/tls/engine.hpp>
 #include <flux/tls/aesni.hpp>
 #include <flux/tls/client_hello.hpp>

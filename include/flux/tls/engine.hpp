@@ -17,6 +17,7 @@
 #include <flux/core/function.hpp>
 #include <flux/core/result.hpp>
 #include <flux/tls/verify.hpp>
+#include <flux/tls/zero_pages.hpp>
 
 #include <wolfssl/options.h>
 #include <wolfssl/ssl.h>
@@ -46,6 +47,8 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include <malloc.h>
 
 namespace flux::inline FLUX_ABI::tls {
 
@@ -101,6 +104,25 @@ struct free_session {
 using ssl_ptr = std::unique_ptr<WOLFSSL, free_ssl>;
 using context_ptr = std::unique_ptr<WOLFSSL_CTX, free_context>;
 using session_ptr = std::unique_ptr<WOLFSSL_SESSION, free_session>;
+
+// Octets of a session that certainly belong to it; 0 where they are not from malloc. The library does not tell.
+[[nodiscard]] inline std::size_t session_size() noexcept {
+#if defined(WOLFSSL_STATIC_MEMORY)
+    return 0;
+#else
+    static const std::size_t size = [] {
+        wolfSSL_Malloc_cb other_malloc = nullptr;
+        wolfSSL_Free_cb other_free = nullptr;
+        wolfSSL_Realloc_cb other_realloc = nullptr;
+        const int known = ::wolfSSL_GetAllocators(&other_malloc, &other_free, &other_realloc);
+        const session_ptr probe(known == 0 && other_malloc == nullptr ? ::wolfSSL_SESSION_new() : nullptr);
+        constexpr std::size_t slack = 64; // how much larger than asked for one block may be, and another not
+        const std::size_t usable = probe == nullptr ? 0 : ::malloc_usable_size(probe.get());
+        return usable > slack ? usable - slack : 0;
+    }();
+    return size;
+#endif
+}
 
 /// The library's number as one of ours.
 [[nodiscard]] inline errc errc_of(int code) noexcept {
@@ -222,10 +244,15 @@ public:
     [[nodiscard]] bool has_input() const noexcept { return whole_ != 0 || ended_ || ::wolfSSL_pending(ssl_.get()) > 0; }
     /// Octets for the peer; take them, or swap them for an empty buffer.
     [[nodiscard]] byte_buffer& output() noexcept { return out_; }
-    /// Gives the memory of empty buffers back; for idle connections.
+    /// Gives the memory of empty buffers back; for idle connections. Once, what the library does not use of its own,
+    /// too: a server does so after the first octets were read, for connections that only last for one exchange.
     void release_buffers() noexcept {
         in_.shrink_above(0);
         out_.shrink_above(0);
+        if (!trimmed_ && complete_ && (was_read_ || !is_server_)) {
+            trimmed_ = true;
+            trim();
+        }
     }
     /// How large a buffer the next read() can fill, at least 1; 0 if it has nothing to work on.
     [[nodiscard]] std::size_t next_read_size() const noexcept {
@@ -269,6 +296,7 @@ public:
         find_records();
         if (r > 0) {
             n = static_cast<std::size_t>(r);
+            was_read_ = true;
             return progress::done;
         }
         return outcome(r);
@@ -289,6 +317,7 @@ public:
         if (failed_) {
             return progress::failed;
         }
+        make_room_for(plain.size());
         while (!plain.empty()) {
             const std::size_t n = std::min(plain.size(), max_plain);
             const int r = ::wolfSSL_write(ssl_.get(), plain.data(), static_cast<int>(n));
@@ -389,6 +418,24 @@ private:
                                      WOLFSSL_ALPN_CONTINUE_ON_MISMATCH) == WOLFSSL_SUCCESS;
         }
         return true;
+    }
+
+    void make_room_for(std::size_t plain) noexcept {
+        constexpr std::size_t most_around = 64; // header, nonce or content type, and tag of a record
+        try {
+            ignore_result(out_.prepare(plain + (plain / max_plain + 1) * most_around), "room ahead");
+        } catch (...) { // on_send says so
+        }
+    }
+    // A session has room for a chain of certificates, which a server never puts there. Memory of another allocator than
+    // malloc may be shared, or have been something else than zeros before.
+    void trim() noexcept {
+        if (const std::size_t size = detail::session_size(); size != 0) {
+            const detail::session_ptr s(::wolfSSL_get1_session(ssl_.get()));
+            if (s != nullptr) {
+                detail::drop_zero_pages(s.get(), size);
+            }
+        }
     }
 
     // How much of the input the library may see: whole records. What is no record at all is shown to it as it is.
@@ -596,6 +643,8 @@ private:
     int code_ = 0;
     bool is_server_;
     bool complete_ = false;
+    bool was_read_ = false;
+    bool trimmed_ = false;
     bool closed_ = false;
     bool ended_ = false;
     bool failed_ = false;
