@@ -4,7 +4,7 @@
 //
 //   crawl URL [DEPTH [AT_A_TIME [SECONDS]]]          crawl http://127.0.0.1:8080/ 3 8 30
 //
-// Prints the size and the URL of every page. Exit status 0 if all of them came.
+// Prints the size and the URL of every page. Exit status 0 if all of them came, 130 if a signal came first.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -33,7 +33,10 @@ links find_links(const http::url& page, std::string_view text) {
             if (end == std::string_view::npos) {
                 continue;
             }
-            const std::string_view reference = text.substr(at + 1, end - at - 1);
+            std::string reference(text.substr(at + 1, end - at - 1));
+            for (std::size_t amp = 0; (amp = reference.find("&amp;", amp)) != std::string::npos;) {
+                reference.erase(++amp, 4);
+            }
             if (const auto u = page.resolve(reference.substr(0, reference.find('#'))); u && same_origin(page, *u)) {
                 found.emplace_back(u->text());
             }
@@ -76,15 +79,30 @@ flux::task<> crawl(std::string start, int depth, std::size_t at_a_time, std::chr
     std::printf("%zu pages were not visited\n", level.size());
 }
 
+flux::task<int> crawl_or_stop(std::string start, int depth, std::size_t at_a_time, std::chrono::seconds patience) {
+    const auto done = co_await flux::attempt(crawl(std::move(start), depth, at_a_time, patience));
+    if (!done) {
+        const bool stopped = done.error().is(flux::errc::shutdown);
+        std::fprintf(stderr, "crawl: %s\n", stopped ? "stopped" : done.error().what());
+        co_return stopped ? 130 : 1;
+    }
+    co_return 0;
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
-    const auto number = [&](int i, int otherwise) { return argc > i ? std::atoi(argv[i]) : otherwise; };
+    const auto number = [&](int i, long otherwise) {
+        char* end = nullptr;
+        const long n = argc > i ? std::strtol(argv[i], &end, 10) : otherwise;
+        return end != nullptr && (end == argv[i] || *end != '\0' || n > 1'000'000) ? -1 : n;
+    };
+    const long depth = number(2, 3), at_a_time = number(3, 8), seconds = number(4, 30);
     const auto start = http::url::parse(argc > 1 ? argv[1] : "");
-    if (!start || argc > 5 || number(2, 1) < 0 || number(3, 1) < 1 || number(4, 1) < 1) {
+    if (!start || argc > 5 || depth < 0 || at_a_time < 1 || seconds < 1) {
         std::fprintf(stderr, "usage: crawl URL [DEPTH [AT_A_TIME [SECONDS]]]\n");
         return 2;
     }
-    return flux::run(crawl(std::string(start->text()), number(2, 3), static_cast<std::size_t>(number(3, 8)),
-                           std::chrono::seconds(number(4, 30))));
+    return flux::run(crawl_or_stop(std::string(start->text()), static_cast<int>(depth),
+                                   static_cast<std::size_t>(at_a_time), std::chrono::seconds(seconds)));
 }

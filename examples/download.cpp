@@ -4,14 +4,20 @@
 //   download URL FILE [CONNECTIONS]          download http://127.0.0.1:8080/big.iso big.iso 4
 //
 // Pieces go to FILE.part, finished ones are listed in FILE.part.done; when all are there, FILE.part becomes FILE.
-// Without ranges or a validator at the server it is one stream from the beginning.
+// Without ranges or a validator at the server it is one stream from the beginning. Exit status 0 if FILE is there and
+// whole, 130 if a signal stopped it: the same command goes on with the pieces that are missing.
+//
+// With flux::tls::client in place of http::client it takes https, too. It is longer than other examples because half
+// of it is about files and the terminal.
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,7 +31,8 @@ namespace {
 struct job {
     http::client api;
     std::string url, file, validator;
-    std::uint64_t size = 0, have = 0, piece = 4 << 20;
+    std::uint64_t size = 0, have = 0, resumed = 0, piece = 4 << 20;
+    bool in_pieces = false;
     std::size_t connections = 4;
     std::vector<std::uint64_t> missing; // where the missing pieces start
     flux::unique_fd out;
@@ -46,12 +53,13 @@ flux::task<std::uint64_t> save(job* j, http::client_response* r, std::uint64_t a
         if (fits && octets->empty()) {
             co_return n;
         }
+        errno = ENOSPC; // for a write that was cut short
         if (!fits || ::pwrite(j->out.get(), octets->data(), octets->size(), static_cast<off_t>(at + n)) !=
                          static_cast<ssize_t>(octets->size())) {
             j->have -= n;
             co_return flux::fail(!octets ? octets.error()
                                  : !fits ? flux::error(flux::errc::protocol)
-                                         : failed("write"));
+                                         : failed("write " + j->part()));
         }
         n += octets->size();
         j->have += octets->size();
@@ -100,6 +108,7 @@ void find_missing(job* j) {
             j->have += std::min(j->piece, j->size - n * j->piece);
         }
     }
+    j->resumed = j->have;
     for (std::uint64_t n = 0; n < there.size(); ++n) {
         if (!there[n]) {
             j->missing.push_back(n * j->piece);
@@ -115,25 +124,29 @@ flux::task<> transfer(job* j) {
     if (head && head->ok()) {
         j->size = std::strtoull(std::string(head->header("Content-Length")).c_str(), nullptr, 10);
         j->validator = head->header(head->header("ETag").starts_with('"') ? "ETag" : "Last-Modified");
+        j->in_pieces = j->size != 0 && !j->validator.empty() && head->header("Accept-Ranges") == "bytes";
     }
-    const bool pieces = j->size != 0 && !j->validator.empty() && head->header("Accept-Ranges") == "bytes";
-    if (pieces) {
+    std::optional<http::client_response> whole;
+    if (j->in_pieces) {
         find_missing(j);
-    }
-    j->out.reset(::open(j->part().c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | (pieces ? 0 : O_TRUNC), 0644));
-    if (!j->out) {
-        co_await flux::fail(failed("open " + j->part()));
-    }
-    if (pieces) {
-        auto fetch = [j](std::uint64_t from) { return fetch_piece(j, from); };
-        co_await flux::map(j->missing, j->connections, fetch);
     } else {
         auto r = co_await j->api.get(j->url).timeout(24h);
         if (!r.ok()) {
-            co_await flux::fail(flux::error(http::errc::unexpected_status).doing(std::to_string(to_number(r.code()))));
+            const std::string what = "GET " + j->url + ": " + std::to_string(to_number(r.code()));
+            co_await flux::fail(flux::error(http::errc::unexpected_status).doing(what));
         }
         j->size = r.body().length().value_or(0);
-        j->size = co_await save(j, &r, 0, UINT64_MAX);
+        whole.emplace(std::move(r));
+    }
+    j->out.reset(::open(j->part().c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | (j->in_pieces ? 0 : O_TRUNC), 0644));
+    if (!j->out) {
+        co_await flux::fail(failed("open " + j->part()));
+    }
+    if (whole) {
+        j->size = co_await save(j, &*whole, 0, UINT64_MAX);
+    } else {
+        auto fetch = [j](std::uint64_t from) { return fetch_piece(j, from); };
+        co_await flux::map(j->missing, j->connections, fetch);
     }
     if (::fsync(j->out.get()) != 0 || ::rename(j->part().c_str(), j->file.c_str()) != 0) {
         co_await flux::fail(failed("finish " + j->file));
@@ -141,51 +154,79 @@ flux::task<> transfer(job* j) {
     ::unlink(j->done().c_str());
 }
 
-// A bar on a terminal, a line every few seconds elsewhere. The rate is that of the last seconds.
-flux::task<> show(const job* j) {
-    const bool terminal = ::isatty(STDERR_FILENO) == 1;
+// A bar on a terminal, a line elsewhere.
+void draw(const job& j, bool terminal, double rate) {
+    const char* const begin = terminal ? "\r\x1b[K" : "";
+    const char* const end = terminal ? "" : "\n";
+    const double mib = static_cast<double>(j.have) / 1048576, speed = rate / 1048576;
+    if (j.size == 0) { // nobody knows how much it will be
+        std::fprintf(stderr, "%s%8.1f MiB  %7.1f MiB/s%s", begin, mib, speed, end);
+        return;
+    }
+    const double part = static_cast<double>(j.have) / static_cast<double>(j.size);
+    const std::string bar(static_cast<std::size_t>(part * 30), '=');
+    const long eta = rate > 0 ? static_cast<long>(static_cast<double>(j.size - j.have) / rate) : 0;
+    std::fprintf(stderr, "%s[%-30s] %3d %%  %8.1f MiB  %7.1f MiB/s  ETA %ld:%02ld%s", begin, bar.c_str(),
+                 static_cast<int>(part * 100), mib, speed, eta / 60, eta % 60, end);
+}
+
+// Shows how it goes until it is stopped. The rate is that of the last seconds.
+flux::task<> show(const job* j, bool terminal) {
     const auto pause = terminal ? 200ms : 2000ms;
     double rate = 0;
-    for (std::uint64_t before = j->have;; before = j->have) {
+    for (std::uint64_t before = 0;;) {
         co_await flux::sleep_for(pause);
+        const std::uint64_t fetched = j->have - std::min(j->resumed, j->have);
         const double now =
-            static_cast<double>(j->have - std::min(before, j->have)) * 1000.0 / static_cast<double>(pause.count());
+            static_cast<double>(fetched - std::min(before, fetched)) * 1000.0 / static_cast<double>(pause.count());
         rate = rate == 0 ? now : rate * 0.8 + now * 0.2;
-        const double part = j->size == 0 ? 0 : static_cast<double>(j->have) / static_cast<double>(j->size);
-        const long eta =
-            rate > 0 && j->size != 0 ? static_cast<long>(static_cast<double>(j->size - j->have) / rate) : 0;
-        const std::string bar(static_cast<std::size_t>(part * 30), '=');
-        std::fprintf(stderr,
-                     terminal ? "\r[%-30s] %3d %%  %8.1f MiB  %7.1f MiB/s  ETA %ld:%02ld "
-                              : "[%s] %d %% %.1f MiB %.1f MiB/s ETA %ld:%02ld\n",
-                     bar.c_str(), static_cast<int>(part * 100), static_cast<double>(j->have) / 1048576, rate / 1048576,
-                     eta / 60, eta % 60);
+        before = fetched;
+        draw(*j, terminal, rate);
     }
 }
 
-flux::task<> download(job* j) {
+flux::task<int> download(job* j) {
+    const bool terminal = ::isatty(STDERR_FILENO) == 1;
+    const auto start = std::chrono::steady_clock::now();
     auto here = co_await flux::this_context();
     flux::task_scope scope(here, flux::scope_policy::collect);
-    scope.spawn(show, j);
+    scope.spawn(show, j, terminal);
     const auto done = co_await flux::attempt(transfer(j));
     scope.stop();
     flux::ignore_result(co_await flux::attempt(scope.join()), "show() was stopped");
-    if (!done) {
-        co_await flux::fail(done.error());
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    const double rate = static_cast<double>(j->have - std::min(j->resumed, j->have)) / took.count();
+    if (terminal && j->have != 0) {
+        draw(*j, true, rate);
+        std::fputc('\n', stderr);
     }
-    std::fprintf(stderr, "\n%s: %llu octets\n", j->file.c_str(), static_cast<unsigned long long>(j->have));
+    if (done) {
+        std::fprintf(stderr, "%s: %llu octets, %llu of them now, in %.1f s (%.1f MiB/s)\n", j->file.c_str(),
+                     static_cast<unsigned long long>(j->have), static_cast<unsigned long long>(j->have - j->resumed),
+                     took.count(), rate / 1048576);
+        co_return 0;
+    }
+    if (!j->in_pieces && j->out) {
+        ::unlink(j->part().c_str()); // of no use the next time
+    }
+    const bool stopped = done.error().kind() == flux::error_kind::cancelled; // by a signal: nothing else does it
+    const char* const next = j->in_pieces && j->out ? "; the same command goes on with the pieces that are missing" : "";
+    std::fprintf(stderr, "download: %s%s\n", stopped ? "stopped" : done.error().what(), next);
+    co_return stopped ? 130 : 1;
 }
 
 } // namespace
 
 int main(int argc, char** argv) {
-    if (argc < 3 || argc > 4) {
-        std::fprintf(stderr, "usage: download URL FILE [CONNECTIONS]\n");
+    job j;
+    if (argc == 4) {
+        j.connections = std::strtoull(argv[3], nullptr, 10);
+    }
+    if (argc < 3 || argc > 4 || j.connections < 1 || j.connections > 100) {
+        std::fprintf(stderr, "usage: download URL FILE [CONNECTIONS]       connections: 1 to 100, default 4\n");
         return 2;
     }
-    job j;
     j.url = argv[1];
     j.file = argv[2];
-    j.connections = argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 4;
     return flux::run(download(&j));
 }

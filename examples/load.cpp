@@ -5,7 +5,8 @@
 //
 // With --rate (requests per second in all) every request has a time at which it is due, and its latency counts from
 // there: a server that stalls is charged for the requests that it kept from being sent (no "coordinated omission").
-// Without a rate, each connection sends as soon as it may, and latencies count from sending.
+// Without a rate, each connection sends as soon as it may, and latencies count from sending. What was sent or due and
+// has no answer at the end is counted apart. Ctrl-C ends it early, with the report. Exit status 0 if there were answers.
 //
 // It works on sockets and the wire layer and not on http::client, which does not pipeline. It is longer than the other
 // examples because it has a histogram and two reports.
@@ -71,7 +72,19 @@ struct load {
     flux::duration run_time = 10s;
     flux::time_point start{}, end{};
     histogram latency;
-    std::uint64_t requests = 0, octets = 0, not_2xx = 0, failed_connects = 0, failed_exchanges = 0;
+    std::uint64_t sent = 0, requests = 0, octets = 0, not_2xx = 0, failed_connects = 0, failed_exchanges = 0;
+    std::string first_failure;
+
+    // Between two requests of one connection; zero without a rate.
+    [[nodiscard]] flux::duration every() const {
+        return flux::duration(rate == 0 ? 0 : static_cast<std::int64_t>(1e9 * connections / rate));
+    }
+    void note(const flux::error& e, std::uint64_t& count) {
+        if (e.kind() != flux::error_kind::cancelled) {
+            ++count;
+            first_failure = first_failure.empty() ? e.what() : first_failure;
+        }
+    }
 };
 
 // Reads one response after the other from one stream.
@@ -142,8 +155,7 @@ private:
 // Requests over one connection until the time is over or it ends. `due`: when the next one is, with a rate.
 flux::task<> exchange(load* all, flux::socket_stream* stream, flux::time_point* due) {
     const auto now = [] { return flux::clock::now(); };
-    const auto every = all->rate == 0 ? flux::duration(0)
-                                      : flux::duration(static_cast<std::int64_t>(1e9 * all->connections / all->rate));
+    const flux::duration every = all->every();
     responses in(*all, *stream);
     std::vector<flux::time_point> sent;
     std::string batch;
@@ -158,12 +170,18 @@ flux::task<> exchange(load* all, flux::socket_stream* stream, flux::time_point* 
             *due += every;
             batch += all->request;
         }
+        all->sent += sent.size();
         co_await stream->write_all(flux::as_octets(batch));
-        for (const flux::time_point from : sent) {
+        for (std::size_t i = 0; i < sent.size() && goes_on; ++i) {
             goes_on = co_await in.next();
-            const auto took = std::chrono::duration_cast<std::chrono::microseconds>(now() - from).count();
+            const auto took = std::chrono::duration_cast<std::chrono::microseconds>(now() - sent[i]).count();
             all->latency.add(static_cast<std::uint64_t>(std::max<std::int64_t>(took, 0)));
             ++all->requests;
+            if (!goes_on) { // `Connection: close`: what came behind it has to be sent again
+                const std::size_t left = sent.size() - i - 1;
+                all->sent -= left;
+                *due -= every * static_cast<std::int64_t>(left);
+            }
         }
     }
 }
@@ -174,15 +192,22 @@ flux::task<> connection(load* all, std::uint32_t number) {
     if (all->rate != 0) { // spread over one interval
         due += flux::duration(static_cast<std::int64_t>(1e9 * number / all->rate));
     }
-    while (flux::clock::now() < all->end) {
+    auto here = co_await flux::this_context();
+    while (!here.stopped() && flux::clock::now() < all->end) {
         auto stream = co_await flux::attempt(to.connect(flux::destination(all->host, all->port)));
         if (!stream) {
-            ++all->failed_connects;
-            co_await flux::sleep_for(10ms);
+            all->note(stream.error(), all->failed_connects);
+            flux::ignore_result(co_await flux::attempt(flux::sleep_for(10ms)), "the loop looks");
             continue;
         }
         const auto done = co_await flux::attempt(exchange(all, &*stream, &due));
-        all->failed_exchanges += done || done.error().kind() == flux::error_kind::timeout ? 0U : 1U;
+        if (!done && done.error().kind() != flux::error_kind::timeout) {
+            all->note(done.error(), all->failed_exchanges);
+        }
+    }
+    const auto until = std::min(all->end, flux::clock::now());
+    if (all->rate != 0 && due < until) { // was due, and could not even be sent
+        all->sent += static_cast<std::uint64_t>((until - due - flux::duration(1)) / all->every()) + 1;
     }
 }
 
@@ -196,6 +221,7 @@ flux::task<> generate(load* all) {
         scope.spawn(connection, all, i);
     }
     flux::ignore_result(co_await flux::attempt(scope.join()), "failures were counted");
+    all->run_time = std::min(all->run_time, flux::clock::now() - all->start); // a signal may have come
 }
 
 void report(const load& all, bool json) {
@@ -206,10 +232,11 @@ void report(const load& all, bool json) {
                  mb = static_cast<double>(all.octets) / seconds / 1e6;
     std::printf(
         json ? "{\"requests\": %llu, \"seconds\": %.3f, \"requests_per_second\": %.1f, \"megabytes_per_second\": %.3f, "
-               "\"not_2xx\": %llu, \"failed_connects\": %llu, \"failed_exchanges\": %llu, "
+               "\"not_2xx\": %llu, \"failed_connects\": %llu, \"failed_exchanges\": %llu, \"unanswered\": %llu, "
              : "%llu requests in %.3f s: %.1f per second, %.3f MB/s\n%llu not 2xx, %llu failed connects, %llu broken "
-               "connections\n",
-        n(all.requests), seconds, rate, mb, n(all.not_2xx), n(all.failed_connects), n(all.failed_exchanges));
+               "connections, %llu unanswered at the end\n",
+        n(all.requests), seconds, rate, mb, n(all.not_2xx), n(all.failed_connects), n(all.failed_exchanges),
+        n(all.sent - all.requests));
     std::printf(
         json ? "\"latency_ms\": {\"mean\": %.3f, \"50\": %.3f, \"75\": %.3f, \"90\": %.3f, \"99\": %.3f, \"99.9\": "
                "%.3f, \"max\": %.3f}}\n"
@@ -255,5 +282,8 @@ int main(int argc, char** argv) {
         "GET " + std::string(where->target()) + " HTTP/1.1\r\nHost: " + std::string(where->authority()) + "\r\n\r\n";
     const int status = flux::run(generate(&all));
     report(all, json);
+    if (!all.first_failure.empty()) {
+        std::fprintf(stderr, "load: the first failure: %s\n", all.first_failure.c_str());
+    }
     return status != 0 ? status : all.requests == 0 ? 1 : 0;
 }

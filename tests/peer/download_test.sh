@@ -3,7 +3,8 @@
 # examples/download: in pieces over several connections, resumed without fetching anything twice, without ranges, and
 # what fails leaves no file.
 . "$(dirname "$0")/server.sh"
-need python3 curl
+need python3 curl nginx
+. "$(dirname "$0")/proxies.sh"
 mkdir "$work/root"
 head -c 10000000 /dev/urandom >"$work/root/big"
 printf 'small\n' >"$work/root/small"
@@ -32,9 +33,44 @@ get "$url/big" "$work/d" || fail "another version: $(cat "$work/said")"
 cmp "$work/root/big" "$work/d" || fail "pieces of another version were kept"
 
 if get "$url/nothing" "$work/e"; then fail "a 404 became a file"; fi
-[ ! -e "$work/e" ] || fail "a 404 left a file"
+[ ! -e "$work/e" ] && [ ! -e "$work/e.part" ] || fail "a 404 left a file"
 grep -q 404 "$work/said" || fail "it does not say why: $(cat "$work/said")"
 stop_server
+
+# Stopped by Ctrl-C in the middle, and going on: nginx is asked for nothing twice.
+port=$(free_port)
+cat >"$work/nginx.conf" <<CONF
+daemon off; worker_processes 1; error_log $work/nginx.err; pid $work/nginx.pid;
+events { }
+http {
+    log_format range '\$http_range'; access_log $work/ranges range;
+    client_body_temp_path $work/t1; proxy_temp_path $work/t2; fastcgi_temp_path $work/t3; uwsgi_temp_path $work/t4;
+    scgi_temp_path $work/t5;
+    server { listen 127.0.0.1:$port; root $work/root; limit_rate 6m; }
+}
+CONF
+chmod -R a+rX "$work"
+nginx -c "$work/nginx.conf" >"$work/nginx.log" 2>&1 &
+pids+=($!)
+wait_for "$port"
+"$build/examples/download" "http://127.0.0.1:$port/big" "$work/h" 1 2>"$work/said" &
+pid=$!
+pids+=("$pid")
+for _ in $(seq 500); do
+    [ "$(cat "$work/h.part.done" 2>/dev/null | wc -l)" -ge 2 ] && break
+    sleep 0.02
+done
+kill -INT "$pid"
+status=0
+wait "$pid" || status=$?
+same "exit status after SIGINT" 130 "$status"
+grep -q "download: stopped; the same command goes on" "$work/said" || fail "it says: $(cat "$work/said")"
+[ ! -e "$work/h" ] && [ -e "$work/h.part" ] || fail "SIGINT: a file, or no part of it"
+finished=$(tail -n +2 "$work/h.part.done" | wc -l)
+: >"$work/ranges"
+get "http://127.0.0.1:$port/big" "$work/h" 1 || fail "after SIGINT: $(cat "$work/said")"
+cmp "$work/root/big" "$work/h" || fail "after SIGINT the file is not the same"
+same "pieces that were missing" $((3 - finished)) "$(grep -c bytes= "$work/ranges")"
 
 # A server without ranges: one stream. Stopped in the middle: an error, and no file.
 cat >"$work/plain.py" <<'PY'
@@ -58,5 +94,5 @@ start_server python3 "$work/plain.py" "$work/root/big"
 get "http://127.0.0.1:$port/big" "$work/f" || fail "without ranges: $(cat "$work/said")"
 cmp "$work/root/big" "$work/f" || fail "without ranges the file is not the same"
 if get "http://127.0.0.1:$port/cut" "$work/g"; then fail "a cut body became a file"; fi
-[ ! -e "$work/g" ] || fail "a cut body left a file"
+[ ! -e "$work/g" ] && [ ! -e "$work/g.part" ] || fail "a cut body left a file"
 echo "download: pieces, resumption, one stream, and errors"

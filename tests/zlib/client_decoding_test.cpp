@@ -177,10 +177,12 @@ TEST_SUITE("zlib/client_decoding") {
                 const auto text = co_await attempt(api.get(std::string("http://a.test") + path).text());
                 REQUIRE_FALSE(text);
                 CHECK_MESSAGE(text.error().kind() == error_kind::protocol, path);
+                CHECK(text.error().message().starts_with(std::string("GET http://a.test") + path + ": "));
             }
             const auto bomb = co_await attempt(api.get("http://a.test/bomb").text(100'000'000));
             REQUIRE_FALSE(bomb);
             CHECK(bomb.error().kind() == error_kind::limit);
+            CHECK(bomb.error().message().starts_with("GET http://a.test/bomb: "));
             const auto text = co_await api.get("http://a.test/gzip").text();
             CHECK(text == "hello world");
         });

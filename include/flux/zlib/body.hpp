@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 namespace flux::inline FLUX_ABI::zlib {
 
@@ -40,7 +41,7 @@ public:
                 co_return step.data;
             }
             if (step.event == decoder_event::failed) {
-                co_return fail(error(decoder_.failed()).phase(error_phase::body));
+                co_return fail(coded_->explain(error(decoder_.failed()).phase(error_phase::body)));
             }
             if (ended_) {
                 break;
@@ -53,12 +54,13 @@ public:
             ended_ = piece->empty();
         }
         if (const auto whole = decoder_.finish(); !whole) {
-            co_return fail(error(http::errc::bad_content_coding).phase(error_phase::body));
+            co_return fail(coded_->explain(error(http::errc::bad_content_coding).phase(error_phase::body)));
         }
         co_return std::string_view();
     }
     [[nodiscard]] http::fields_view trailers() const noexcept override { return coded_->trailers(); }
     [[nodiscard]] std::optional<std::uint64_t> length() const noexcept override { return std::nullopt; }
+    [[nodiscard]] error explain(error e) const override { return coded_->explain(std::move(e)); }
 
 private:
     Source* coded_;

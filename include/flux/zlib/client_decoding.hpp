@@ -10,6 +10,7 @@
 
 #include <memory>
 #include <string_view>
+#include <utility>
 
 namespace flux::inline FLUX_ABI::zlib {
 
@@ -21,6 +22,7 @@ public:
     [[nodiscard]] task<std::string_view> next() override { return source_.next(); }
     [[nodiscard]] http::fields_view trailers() const noexcept override { return source_.trailers(); }
     [[nodiscard]] std::optional<std::uint64_t> length() const noexcept override { return source_.length(); }
+    [[nodiscard]] error explain(error e) const override { return source_.explain(std::move(e)); }
 
 private:
     decoding_source source_;

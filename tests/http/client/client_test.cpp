@@ -131,6 +131,21 @@ TEST_CASE("the chain of an error says what was being done") {
     CHECK(done);
 }
 
+TEST_CASE("a body longer than the caller takes is an error that names the request and the limit") {
+    memory_net net;
+    auto done = with_peer(net, says_hello, {}, [](memory_client& api, memory_net&) -> task<> {
+        auto response = co_await api.get("http://a.test/x?key=secret");
+        const auto size = response.body().length().value();
+        REQUIRE(size > 1);
+        auto r = co_await attempt(response.text(size - 1));
+        REQUIRE_FALSE(r);
+        CHECK(r.error().message() == "GET http://a.test/x: the body is longer than " + std::to_string(size - 1) + " octets: limit exceeded");
+        CHECK(r.error().kind() == error_kind::limit);
+        CHECK(r.error().phase() == error_phase::body);
+    });
+    CHECK(done);
+}
+
 TEST_CASE("a response that ends before its framing does is an error, at every octet [RFC 9112 8]") {
     for (const std::string& whole : {std::string(hello), std::string("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX: y\r\n\r\n")}) {
         for (std::size_t n = 0; n < whole.size(); ++n) {

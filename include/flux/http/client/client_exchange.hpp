@@ -205,6 +205,8 @@ public:
         return 0;
     }
 
+    [[nodiscard]] error explain(error e) const override { return std::move(e).doing(what()).phase(error_phase::body); }
+
     /// The part that came with the head, if it was not handed out yet.
     [[nodiscard]] std::string_view take_early() noexcept {
         if (early_given || early.empty()) {

@@ -31,12 +31,20 @@ public:
     [[nodiscard]] virtual std::optional<std::uint64_t> length() const noexcept = 0;
     /// Why it cannot be read on; null if it can.
     [[nodiscard]] virtual const error* failure() const noexcept { return nullptr; }
+    /// Adds what was being read to an error about its content.
+    [[nodiscard]] virtual error explain(error e) const { return e; }
 
 protected:
     ~body_source() = default;
 };
 
 namespace detail {
+
+[[nodiscard, gnu::cold]] inline error too_long(const body_source& source, std::size_t limit) {
+    return source.explain(error(flux::errc::limit)
+                              .doing("the body is longer than " + std::to_string(limit) + " octets")
+                              .phase(error_phase::body));
+}
 
 // A template, as every coroutine in a header: g++ emits the others into each translation unit, used or not.
 template <class Source>
@@ -47,7 +55,7 @@ task<std::string> read_body(Source* source, std::size_t limit) {
     }
     const auto known = source->length();
     if (known && *known > limit) {
-        co_return fail(flux::errc::limit);
+        co_return fail(detail::too_long(*source, limit));
     }
     if (known) {
         all.reserve(static_cast<std::size_t>(*known));
@@ -61,7 +69,7 @@ task<std::string> read_body(Source* source, std::size_t limit) {
             co_return all;
         }
         if (piece->size() > limit - all.size()) {
-            co_return fail(flux::errc::limit);
+            co_return fail(detail::too_long(*source, limit));
         }
         all.append(*piece);
     }
@@ -105,6 +113,8 @@ public:
     [[nodiscard]] bool has_body() const noexcept { return source_ != nullptr; }
     /// Why the body cannot be read on: the error of next() that ended it. Null if there was none.
     [[nodiscard]] const error* failure() const noexcept { return source_ == nullptr ? nullptr : source_->failure(); }
+    /// Adds what is being read to an error about its content.
+    [[nodiscard]] error explain(error e) const { return source_ == nullptr ? e : source_->explain(std::move(e)); }
 
 private:
     template <class Piece>
