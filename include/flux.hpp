@@ -183,6 +183,7 @@
 #include <flux/http/client/client.hpp>
 #include <flux/http/client/proxy_rules.hpp>
 #include <flux/http/client/connect_tunnel.hpp>
+#include <flux/http/proxy/reverse_proxy.hpp>
 
 #if defined(FLUX_WITH_ZLIB) && FLUX_WITH_ZLIB
 #include <flux/zlib.hpp>

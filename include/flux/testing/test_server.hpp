@@ -83,6 +83,18 @@ task<> run_test_server(const http::router* app, const testing::test_server_optio
 
 namespace flux::inline FLUX_ABI::testing {
 
+/// As with_server(), from inside of a coroutine: for tests with more than one server in one loop.
+/// Params   app, test, options  borrowed until the task ends.
+template <class Test>
+[[nodiscard]] task<> while_serving(const http::router& app, Test& test, const test_server_options& options) {
+    memory_listener_options streams;
+    streams.streams = options.streams;
+    memory_listener listener(streams);
+    memory_connector connector(listener);
+    return detail::run_test_server<memory_listener, memory_client>(&app, &options, std::string("http://test.local"),
+                                                                   std::move(listener), std::move(connector), &test);
+}
+
 /// Runs `test` with a client whose requests `app` answers, on a virtual clock and without a kernel.
 ///
 ///     auto done = with_server(app, [](memory_client& api) -> task<> {
@@ -96,13 +108,8 @@ namespace flux::inline FLUX_ABI::testing {
 /// Threads  the calling thread, which must not be inside of a loop.
 template <class Test>
 [[nodiscard]] result<void> with_server(const http::router& app, Test&& test, const test_server_options& options = {}) {
-    memory_listener_options streams;
-    streams.streams = options.streams;
-    memory_listener listener(streams);
-    memory_connector connector(listener);
     virtual_loop loop(options.loop);
-    return loop.run(detail::run_test_server<memory_listener, memory_client>(&app, &options, std::string("http://test.local"),
-                                                                            std::move(listener), std::move(connector), &test));
+    return loop.run(while_serving(app, test, options));
 }
 
 /// The same on a reactor and over TCP, for tests that need the kernel or another program:
