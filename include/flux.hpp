@@ -80,6 +80,7 @@
 #include <flux/net/octet_input.hpp>
 #include <flux/net/proxy_errc.hpp>
 #include <flux/net/proxy_protocol.hpp>
+#include <flux/net/raw_stream.hpp>
 #include <flux/net/socks5.hpp>
 #include <flux/net/system_resolver.hpp>
 #include <flux/http/message/octets.hpp>
@@ -132,8 +133,8 @@
 #include <flux/http/server/responder.hpp>
 #include <flux/http/server/handler.hpp>
 #include <flux/http/server/exchange.hpp>
+#include <flux/http/server/hand_over.hpp>
 #include <flux/http/server/hangup_watch.hpp>
-#include <flux/http/server/raw_stream.hpp>
 #include <flux/http/server/request_body.hpp>
 #include <flux/http/server/write_watch.hpp>
 #include <flux/http/server/response_channel.hpp>
@@ -180,6 +181,7 @@
 #include <flux/http/client/cookie_jar.hpp>
 #include <flux/http/client/client_settings.hpp>
 #include <flux/http/client/request_upload.hpp>
+#include <flux/http/client/resend.hpp>
 #include <flux/http/client/client.hpp>
 #include <flux/http/client/proxy_rules.hpp>
 #include <flux/http/client/connect_tunnel.hpp>

@@ -301,4 +301,69 @@ TEST_CASE("a client may outlive the loop, a response the client, and one client 
     });
 }
 
+TEST_CASE("two ends of an upgraded connection talk in a protocol of their own, both ways at once, and past the end of the loop") {
+    test_support::on_each_driver([](const reactor_options& options) {
+        raw_stream kept;
+        {
+            reactor r(options);
+            const auto scenario = [](raw_stream* keep) -> task<> {
+                auto ctx = co_await this_context();
+                http::router app;
+                app.get("/echo", [](http::request& req) {
+                    return http::asks_upgrade(req, "echo") ? http::switch_protocol("echo", [](raw_stream& s) -> task<> {
+                        for (;;) {
+                            auto octets = co_await s.receive();
+                            if (octets.empty()) {
+                                break;
+                            }
+                            co_await s.write_all(octets.octets());
+                        }
+                    }) : http::response(http::status::upgrade_required);
+                });
+                auto listener = tcp_listener::listen(reactor::of(ctx.home()), endpoint::loopback(0)).value();
+                const std::string url = "http://" + listener.local_endpoint().value().to_string() + "/echo";
+                http::basic_server<tcp_listener> server(app);
+                task_scope serving(ctx, scope_policy::collect);
+                serving.spawn(server.serve(std::move(listener)));
+                http::client api;
+                auto plain = co_await api.get(url);
+                CHECK(plain.code() == http::status::upgrade_required);
+                co_await plain.text();
+                auto r1 = co_await api.get(url).upgrade("echo");
+                CHECK(r1.reused());
+                auto s = r1.take_stream();
+                CHECK(s.underlying<tcp_connector::stream_type>() != nullptr);
+                const std::string much(1'000'000, 'm');
+                task_scope writing(ctx);
+                const auto write = [](raw_stream* to, const std::string* text) -> task<> { co_await to->write_all(as_octets(*text)); };
+                writing.spawn(write, &s, &much);
+                std::size_t n = 0;
+                bool same = true;
+                while (n < much.size()) {
+                    auto octets = co_await s.receive();
+                    n += octets.size();
+                    same = same && !octets.empty() && as_text(octets.octets()).find_first_not_of('m') == std::string_view::npos;
+                }
+                co_await writing.join();
+                CHECK(same);
+                CHECK(n == much.size());
+                CHECK(s.shutdown_write());
+                auto end = co_await s.receive();
+                CHECK(end.empty());
+                CHECK(api.stats().active == 1);
+                s = raw_stream();
+                CHECK(api.stats().active == 0);
+
+                auto r2 = co_await api.get(url).upgrade("echo");
+                *keep = r2.take_stream();
+                serving.stop();
+                const auto ended = co_await attempt(serving.join());
+                ignore_result(ended, "it was stopped");
+            };
+            r.run(scenario(&kept));
+        }
+        CHECK_FALSE(kept.is_open());
+    });
+}
+
 } // TEST_SUITE

@@ -13,6 +13,7 @@
 #include <flux/http/client/client_settings.hpp>
 #include <flux/http/client/cookie_jar.hpp>
 #include <flux/http/client/request_upload.hpp>
+#include <flux/http/client/resend.hpp>
 #include <flux/net/connector.hpp>
 
 #include <atomic>
@@ -113,28 +114,6 @@ private:
     Observer observer_;
     std::atomic<place*> places_{nullptr};
 };
-
-// Connections in a row that end between their choice and their use: far more than one turn of a loop can spoil.
-inline constexpr std::uint32_t max_stale = 1000;
-
-inline constexpr seconds late_answer_time{1}; // for what a server said before it stopped to read
-inline constexpr std::size_t one_record = 16'384; // octets, of TLS
-
-/// Whether sending it once more cannot do what sending it once would not have done.
-[[nodiscard]] inline bool may_resend(const client_exchange& ex, const error& e) noexcept {
-    return ex.allow_resend && e.kind() == error_kind::network &&
-           (!ex.sent_any || (ex.reused && !ex.got_any && is_idempotent(ex.method)));
-}
-
-[[nodiscard, gnu::cold]] inline error explained(client_exchange& ex, error e, error_phase phase) {
-    const bool unsent = !ex.sent_any && e.kind() != error_kind::usage;
-    if (e.phase() == error_phase::none) {
-        e.phase(phase);
-    }
-    e.doing(ex.what()).attempt(ex.attempts).retryable(unsent || may_resend(ex, e));
-    ex.end_trace(&e);
-    return e;
-}
 
 template <connector Connector, class Observer>
 task<client_response> client_core<Connector, Observer>::run(client_core* self, pool_type* pool, exchange_handle ex) {
@@ -258,8 +237,20 @@ task<client_response> client_core<Connector, Observer>::run(client_core* self, p
         if (self->cookies != nullptr) {
             self->cookies->store(ex->url, ex->head.fields);
         }
-        ex->is_hop = ex->max_redirects != 0 && is_followed(ex->head.status);
+        const bool unread = asks_again(*ex) && resends < options.max_resends;
+        ex->is_hop = unread || (ex->max_redirects != 0 && is_followed(ex->head.status));
         c.take_early(*ex);
+        if (unread) {
+            const error why = say_again(*ex);
+            if (ex->source != nullptr) {
+                c.skip(*ex);
+            }
+            ++resends;
+            if (ex->trace != nullptr) {
+                ex->trace->repeated(ex->elapsed(), why);
+            }
+            continue;
+        }
         if (ex->is_hop) {
             if (!chain) {
                 redirect_options how = options.redirects;

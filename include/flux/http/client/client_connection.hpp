@@ -99,6 +99,9 @@ public:
         if (const std::string_view early = ex.take_early(); !early.empty()) {
             co_return early;
         }
+        if (ex.framing.kind == body_kind::tunnel) {
+            co_return std::string_view(); // the connection waits for hand_over()
+        }
         if (ex.failed) {
             co_return fail(*ex.failed);
         }
@@ -142,6 +145,13 @@ public:
         const std::shared_ptr<client_engine> engine = std::move(ex->engine); // it need not live for this
         pool_->run_aside(drain(this, std::move(ex)));
     }
+    [[nodiscard]] raw_stream hand_over(client_exchange& ex) override {
+        auto* const taken = new handed_over(*this, input_.view());
+        ex.source = nullptr;
+        ex.end_trace(nullptr);
+        input_.reset(0);
+        return raw_stream::owning(*taken);
+    }
     /// Gives the connection up, unless the rest of the body is there already.
     void skip(client_exchange& ex) noexcept {
         input_.consume(std::exchange(ex.piece, 0U));
@@ -160,6 +170,28 @@ private:
     static constexpr std::uint64_t drain_limit = 65'536; // octets that cost less than another connection
     static constexpr seconds drain_time{1};
 
+    // The connection of somebody else's protocol: it counts in the pool until it is closed.
+    class handed_over final : public flux::detail::raw_connection_of<Stream> {
+    public:
+        handed_over(client_connection& c, std::string_view came)
+            : flux::detail::raw_connection_of<Stream>(c.stream_, came), connection_(&c) {}
+        void close() noexcept override {
+            connection_->stream_.close();
+            end();
+        }
+        void abort() noexcept override {
+            connection_->stream_.abort();
+            end();
+        }
+
+    private:
+        void end() noexcept {
+            connection_->pool_->release(*connection_, false);
+            delete this;
+        }
+        client_connection* connection_;
+    };
+
     static flux::detail::child drain(client_connection* c, exchange_handle ex) {
         auto limit = co_await within(drain_time);
         for (std::uint64_t n = 0; ex->source != nullptr;) {
@@ -176,7 +208,8 @@ private:
     }
 
     [[nodiscard]] result<bool> accept_head(client_exchange& ex, std::string_view octets) {
-        if (ex.parser.head(octets).status == status::switching_protocols && !ex.asks_upgrade) {
+        const response_head said_first = ex.parser.head(octets);
+        if (said_first.status == status::switching_protocols && !(ex.asks_upgrade && is_what_was_offered(ex, said_first))) {
             return fail(error(errc::unexpected_upgrade));
         }
         const std::size_t size = ex.parser.consumed();
@@ -209,6 +242,25 @@ private:
         }
         return true;
     }
+    // A server may only switch to what it was offered [RFC 9110 7.8].
+    [[nodiscard]] static bool is_what_was_offered(const client_exchange& ex, const response_head& head) noexcept {
+        const auto offers = fields_view(ex.fields).get_all(field::upgrade);
+        const auto chosen = head.fields.get(field::upgrade).value_or("");
+        bool any = false;
+        for (const std::string_view protocol : list_elements(chosen)) {
+            bool offered = false;
+            for (auto it = offers.begin(); !(it == std::default_sentinel); ++it) {
+                for (const std::string_view offer : list_elements(*it)) {
+                    offered = offered || iequals(offer, protocol);
+                }
+            }
+            if (!offered) {
+                return false;
+            }
+            any = true;
+        }
+        return any;
+    }
     void read_keep_alive(const fields_view& fields) noexcept {
         for (auto it = fields.get_all(field::keep_alive).begin(); !(it == std::default_sentinel); ++it) {
             for (const std::string_view element : list_elements(*it)) {
@@ -225,6 +277,9 @@ private:
 public:
     /// Takes what has come of a small body, so that the connection is free before anybody asks for the octets.
     void take_early(client_exchange& ex) {
+        if (ex.framing.kind == body_kind::tunnel) {
+            return; // what follows is not HTTP
+        }
         while (!ex.ended && !ex.failed && !input_.empty() && ex.early.size() < early_limit) {
             if (ex.framing.kind == body_kind::until_close ||
                 (ex.framing.kind == body_kind::length && ex.left > early_limit)) {

@@ -19,6 +19,7 @@
 #include <flux/http/wire/chunked.hpp>
 #include <flux/http/wire/framing.hpp>
 #include <flux/http/wire/response_parser.hpp>
+#include <flux/net/raw_stream.hpp>
 
 #include <cstdint>
 #include <memory>
@@ -46,6 +47,8 @@ public:
     [[nodiscard]] virtual task<std::string_view> next(client_exchange& ex) = 0;
     /// Nobody will read on.
     virtual void abandon(exchange_handle ex) noexcept = 0;
+    /// HTTP has ended with this response: the connection belongs to the caller.
+    [[nodiscard]] virtual raw_stream hand_over(client_exchange& ex) = 0;
 
 protected:
     ~answer_source() = default;

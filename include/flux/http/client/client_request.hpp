@@ -164,6 +164,13 @@ public:
     client_request& expect_continue() & { return header(field::expect, "100-continue"); }
     [[nodiscard]] client_request expect_continue() && { return std::move(expect_continue()); }
 
+    /// Offers to go on with another protocol: `Upgrade: protocol`, and what Connection has to say then. If the server agrees
+    /// the response is a 101 with client_response::take_stream(); it may as well answer as if nothing had been offered.
+    /// A 101 with a protocol that was not offered is an error.
+    /// Source  RFC 9110 7.8.
+    client_request& upgrade(std::string_view protocol) & { return header(field::upgrade, protocol); }
+    [[nodiscard]] client_request upgrade(std::string_view protocol) && { return std::move(upgrade(protocol)); }
+
     /// The whole exchange in at most `d`, the body included; zero: no limit but those of the context.
     template <class Rep, class Period>
     client_request& timeout(std::chrono::duration<Rep, Period> d) & {

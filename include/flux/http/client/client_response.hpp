@@ -75,6 +75,17 @@ public:
     /// Trailers, after the body's end.
     [[nodiscard]] fields_view trailers() const& noexcept { return ex_->chunks.trailers(); }
 
+    /// Whether HTTP ended with it: 101 (Switching Protocols) to a request with client_request::upgrade(), or a 2xx to
+    /// CONNECT. Then take_stream() has the connection.
+    [[nodiscard]] bool is_switched() const noexcept { return ex_->framing.kind == body_kind::tunnel; }
+    /// The connection, once; after that, or if HTTP goes on, a closed stream. The octets that came behind the head are its
+    /// first. It is out of the pool, but counts there until it is closed; no timeout of the client applies to it.
+    /// Lifetime  of the stream: it may outlive the response and the client.
+    [[nodiscard]] raw_stream take_stream() & {
+        return is_switched() && ex_->source != nullptr ? ex_->source->hand_over(*ex_) : raw_stream();
+    }
+    void take_stream() && = delete;
+
     /// Where it came from, after redirects.
     [[nodiscard]] const http::url& url() const& noexcept { return ex_->url; }
     void url() const&& = delete;

@@ -119,6 +119,9 @@ inline result<void> client_settings::judge(client_exchange& ex, bool can_secure)
             return added;
         }
     }
+    if (!ex.has_body() || (ex.body != request_body_kind::produced && ex.body_octets().empty())) {
+        ex.fields.remove(field::expect); // never without content [RFC 9110 10.1.1]
+    }
     const field_set said = ex.fields.present();
     constexpr field_set questionable(field::transfer_encoding, field::content_length, field::connection, field::host);
     ex.asks_upgrade = said.contains(field::upgrade);
@@ -144,7 +147,7 @@ inline result<void> client_settings::judge(client_exchange& ex, bool can_secure)
         }
     }
     ex.asks_close = fields.has_token(field::connection, "close");
-    ex.asks_upgrade = ex.asks_upgrade && fields.has_token(field::connection, "upgrade");
+    ex.asks_upgrade = ex.asks_upgrade && (!said.contains(field::connection) || fields.has_token(field::connection, "upgrade"));
     return {};
 }
 

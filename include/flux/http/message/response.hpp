@@ -18,12 +18,22 @@
 #include <string_view>
 #include <utility>
 
+namespace flux::inline FLUX_ABI {
+
+class raw_stream; // net/raw_stream.hpp
+
+namespace http {
+
+using flux::raw_stream;
+
+} // namespace http
+
+} // namespace flux::inline FLUX_ABI
+
 namespace flux::inline FLUX_ABI::http {
 
 /// Writes a streamed body: called once, when the head is on its way.
 using body_producer = unique_function<task<>(body_writer&)>;
-
-class raw_stream; // server/raw_stream.hpp
 
 /// Gets the connection when HTTP has ended on it: called once, after the answer was sent.
 using stream_taker = unique_function<task<>(raw_stream&)>;

@@ -12,7 +12,7 @@
 #include <flux/http/server/connection_observer.hpp>
 #include <flux/http/server/error_answer.hpp>
 #include <flux/http/server/hangup_watch.hpp>
-#include <flux/http/server/raw_stream.hpp>
+#include <flux/http/server/hand_over.hpp>
 #include <flux/http/server/request_body.hpp>
 #include <flux/http/server/response_channel.hpp>
 #include <flux/http/server/server_core.hpp>

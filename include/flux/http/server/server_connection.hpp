@@ -323,7 +323,7 @@ private:
 
 template <buffered_stream Stream, class Observer>
 task<> server_connection<Stream, Observer>::run_taker() {
-    raw_connection_over<Stream> raw(stream_, ex_->input.view());
+    flux::detail::raw_connection_over<Stream> raw(stream_, ex_->input.view());
     stream_taker taker = std::move(ex_->taker);
     taken_ = true;
     release_exchange();

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: MIT
-// flux/http/server/raw_stream.hpp - the connection after HTTP: what the taker of an upgrade or a tunnel gets.
+// flux/net/raw_stream.hpp - a stream of any type, and octets that were read from it already.
 //
-//   taker -> raw_stream -> octets that came with the request, then the connection's own stream, whatever its type
+//   who has it -> raw_stream -> octets that came early, then the connection's own stream, whatever its type
 //
 // A buffered_stream whose operations hold the state of the real one in place: no frame, no allocation. Deliberately
-// not here: who may take a connection over (exchange_run.hpp).
+// not here: who gets one (http/server/hand_over.hpp, http/client/client_response.hpp).
 #pragma once
 
-#include <flux/http/message/request.hpp>
-#include <flux/http/message/response.hpp>
-#include <flux/http/wire/framing.hpp>
 #include <flux/net/stream.hpp>
 
 #include <algorithm>
@@ -25,12 +22,13 @@
 #include <type_traits>
 #include <utility>
 
-namespace flux::inline FLUX_ABI::http {
+namespace flux::inline FLUX_ABI {
 
 namespace detail {
 
-using flux::detail::context_node;
-using flux::detail::state_of;
+// The address of stream_tag<S> identifies a type of stream across translation units.
+template <class>
+inline constexpr char stream_tag = 0;
 
 /// How the state of one operation of an unknown stream is run. One table per type of state.
 template <class T>
@@ -80,7 +78,7 @@ public:
     virtual void watch_hangup(hangup_listener* listener) noexcept = 0;
     [[nodiscard]] virtual void* stream(const void* tag) noexcept = 0;
 
-    /// Octets that came behind the request's head and are the other protocol's first.
+    /// Octets that came behind the head and are the other protocol's first.
     std::string early;
     std::size_t early_taken = 0;
 
@@ -95,9 +93,9 @@ protected:
 };
 
 template <buffered_stream Stream>
-class raw_connection_over final : public raw_connection {
+class raw_connection_of : public raw_connection {
 public:
-    raw_connection_over(Stream& stream, std::string_view early_octets) : stream_(&stream) { early = early_octets; }
+    raw_connection_of(Stream& stream, std::string_view early_octets) : stream_(&stream) { early = early_octets; }
 
     [[nodiscard]] const raw_operations<received>* receive(raw_room& room, context_node& ctx) override {
         return begin<received>(room, ctx, stream_->receive());
@@ -118,8 +116,11 @@ public:
     [[nodiscard]] bool is_open() noexcept override { return stream_->is_open(); }
     void watch_hangup(hangup_listener* listener) noexcept override { stream_->watch_hangup(listener); }
     [[nodiscard]] void* stream(const void* tag) noexcept override {
-        return tag == &type_tag<Stream> ? stream_ : nullptr;
+        return tag == &stream_tag<Stream> ? stream_ : nullptr;
     }
+
+protected:
+    ~raw_connection_of() = default;
 
 private:
     template <class T, class Op>
@@ -130,7 +131,14 @@ private:
         ::new (static_cast<void*>(room.octets)) state(std::move(op), ctx);
         return &raw_operations_of<state, T>;
     }
-    Stream* stream_;
+    Stream* stream_; // outlives this
+};
+
+/// Lent: whoever has the stream ends it.
+template <buffered_stream Stream>
+class raw_connection_over final : public raw_connection_of<Stream> {
+public:
+    using raw_connection_of<Stream>::raw_connection_of;
 };
 
 template <class T>
@@ -223,21 +231,34 @@ private:
 
 /// The octets of a connection that HTTP has left: after 101 (Switching Protocols) or a 2xx answer to CONNECT.
 ///
-/// A buffered_stream like every other: the first octets that it yields are those that came behind the head. No
-/// timeout of the server applies any more, and neither do its limits; the context is stopped with `shutdown` at the
-/// end of a drain, and until_draining() tells of its beginning.
-/// Lifetime  valid until the taker's task ends; then the connection is closed. A handle: it moves.
+/// A buffered_stream like every other: the first octets that it yields are those that came behind the head. A handle: it
+/// moves, while no operation is in flight. No timeout or limit of HTTP applies any more, only those of the context.
+/// Lifetime  lent by a server: valid until the taker's task ends; then the connection is closed. Owned, from a client's
+///           response: until it is closed or destroyed; in a loop that is no reactor, before the loop.
 /// Threads   the reactor thread.
 class raw_stream {
 public:
+    /// A closed one.
     raw_stream() noexcept = default;
+    /// Lent: what is destroyed does not close.
     explicit raw_stream(detail::raw_connection& at) noexcept : at_(&at) {}
-    raw_stream(raw_stream&& other) noexcept : at_(std::exchange(other.at_, nullptr)) {}
+    /// Owned: it is closed in any case, and frees itself then.
+    [[nodiscard]] static raw_stream owning(detail::raw_connection& at) noexcept {
+        raw_stream s(at);
+        s.owns_ = true;
+        return s;
+    }
+    raw_stream(raw_stream&& other) noexcept
+        : at_(std::exchange(other.at_, nullptr)), owns_(std::exchange(other.owns_, false)) {}
     raw_stream& operator=(raw_stream&& other) noexcept {
-        at_ = std::exchange(other.at_, nullptr);
+        if (this != &other) {
+            let_go();
+            at_ = std::exchange(other.at_, nullptr);
+            owns_ = std::exchange(other.owns_, false);
+        }
         return *this;
     }
-    ~raw_stream() = default;
+    ~raw_stream() { let_go(); }
 
     [[nodiscard]] detail::raw_op<std::size_t> read_some(mutable_buffer out) noexcept { return {at_, out}; }
     [[nodiscard]] detail::raw_op<received> receive() noexcept { return detail::raw_op<received>(at_); }
@@ -252,11 +273,13 @@ public:
         }
     }
     void close() noexcept {
+        owns_ = false;
         if (at_ != nullptr) {
             std::exchange(at_, nullptr)->close();
         }
     }
     void abort() noexcept {
+        owns_ = false;
         if (at_ != nullptr) {
             std::exchange(at_, nullptr)->abort();
         }
@@ -265,45 +288,19 @@ public:
     /// The stream below if it is an S, for options of its socket; else null. Octets that came early are not in it.
     template <class S>
     [[nodiscard]] S* underlying() const noexcept {
-        return at_ == nullptr ? nullptr : static_cast<S*>(at_->stream(&detail::type_tag<S>));
+        return at_ == nullptr ? nullptr : static_cast<S*>(at_->stream(&detail::stream_tag<S>));
     }
 
 private:
+    void let_go() noexcept {
+        if (owns_) {
+            close();
+        }
+    }
     detail::raw_connection* at_ = nullptr;
+    bool owns_ = false;
 };
 
 static_assert(buffered_stream<raw_stream>);
 
-/// Whether the client offers to speak `protocol` instead of HTTP from here on: Upgrade names it, with that version if
-/// `protocol` has one, and Connection says that it is meant for this hop. Never in HTTP/1.0. Case does not matter.
-/// Source  RFC 9110 7.8.
-[[nodiscard]] inline bool asks_upgrade(const request& req, std::string_view protocol) noexcept {
-    if (!connection_of(req.head()).upgrade) {
-        return false;
-    }
-    const bool any_version = protocol.find('/') == std::string_view::npos;
-    for (auto it = req.fields().get_all(field::upgrade).begin(); !(it == std::default_sentinel); ++it) {
-        for (const std::string_view offer : list_elements(*it)) {
-            if (iequals(any_version ? offer.substr(0, offer.find('/')) : offer, protocol)) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-/// An answer that ends HTTP on the connection: 101 with `protocol`, then `take` gets the stream.
-///
-/// Answer it only to a request that asks for the upgrade (asks_upgrade()), over HTTP/1.1; else it becomes
-/// 500. What is left of the request's body is dropped first. The request has ended when `take` is called: copy what
-/// it needs.
-/// Source  RFC 9110 7.8.
-[[nodiscard]] inline response switch_protocol(std::string_view protocol, stream_taker take) {
-    return response(status::switching_protocols).header(field::upgrade, protocol).hand_over(std::move(take));
-}
-
-/// The answer 200 to CONNECT, after which `take` gets the stream. To any other request it becomes 500.
-/// Source  RFC 9110 9.3.6.
-[[nodiscard]] inline response tunnel(stream_taker take) { return response(status::ok).hand_over(std::move(take)); }
-
-} // namespace flux::inline FLUX_ABI::http
+} // namespace flux::inline FLUX_ABI

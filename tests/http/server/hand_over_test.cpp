@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <flux/http/server/raw_stream.hpp> // also proves the header is self-contained
+#include <flux/http/server/hand_over.hpp> // also proves the header is self-contained
 
 #include "serve_octets.hpp"
 
@@ -87,7 +87,7 @@ constexpr std::string_view switched = "HTTP/1.1 101 Switching Protocols\r\nUpgra
 
 } // namespace
 
-TEST_SUITE_BEGIN("http/server/raw_stream");
+TEST_SUITE_BEGIN("http/server/hand_over");
 
 TEST_CASE("an upgrade hands the stream over, and the octets that were read already come first [RFC 9110 7.8]") {
     const served s = serve(make_app(), get("/shout", upgrade) + "early");
