@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# TLS with others, both ways, full and resumed, 1.2 and 1.3: openssl, curl, Node, Go, nginx.
+# TLS with others, both ways, full and resumed, 1.2 and 1.3: openssl, curl, Node, Go, nginx. Each cell of the table is
+# asserted by what either end says: whether the session was new or resumed, and in which version.
 . "$(dirname "$0")/server.sh"
 need openssl curl node nginx go
 cd "$work" || fail "no directory"
@@ -18,46 +19,31 @@ sign() { # NAME SUBJECT_ALTERNATIVE
     make_key b && sign b DNS:b.test
     openssl genrsa -out r.key 2048 && sign r DNS:r.test
 } >"$work/openssl.log" 2>&1 || fail "$(cat "$work/openssl.log")"
+others=()
+trap 'kill "${others[@]}" "${pids[@]}" 2>/dev/null; wait 2>/dev/null; rm -rf "$work"' EXIT
+wait_port() { for _ in $(seq 200); do (echo >"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return; sleep 0.05; done; fail "no server on $1"; }
+free_port() { node -e 's=require("net").createServer().listen(0,"127.0.0.1",()=>{console.log(s.address().port);s.close()})'; }
 
-# ---- flux serves ----
-start_server "$build/examples/https_hello" 0 --cert a.pem a.key --cert b.pem b.key --cert r.pem r.key
-s_client() { timeout 10 openssl s_client -connect "127.0.0.1:$port" -CAfile ca.pem -verify_return_error "$@" 2>&1; }
-ask() { (printf 'GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n'; sleep 0.5) | s_client -ign_eof "$@"; }
-for version in tls1_2 tls1_3; do
-    for name in a b r; do
-        out=$(ask -servername $name.test -verify_hostname $name.test -$version) || true
-        grep -q "Hello, TLS!" <<<"$out" || fail "openssl, $version, $name: $out"
-        grep -q "CN = $name" <<<"$out" || fail "openssl, $version: not the certificate of $name"
-    done
-    out=$(ask -servername a.test -$version -sess_out session) || true
-    out=$(ask -servername a.test -$version -sess_in session) || true
-    grep -q "^Reused, " <<<"$out" || fail "openssl, $version: not resumed: $out"
-    number=${version#tls}
-    number=${number/_/.}
-    same "curl, $version" "Hello, TLS!" "$(curl -s --cacert ca.pem --tlsv$number --tls-max "$number" \
-        --resolve "a.test:$port:127.0.0.1" "https://a.test:$port/")"
-done
-for version in tls1 tls1_1; do
-    out=$(s_client -$version -cipher 'ALL:@SECLEVEL=0' </dev/null) || true
-    if grep -q "^New, TLSv1" <<<"$out"; then fail "$version was accepted"; fi
-done
-for cipher in NULL RC4 3DES aRSA+kRSA ADH CBC; do
-    out=$(s_client -tls1_2 -cipher "$cipher:@SECLEVEL=0" </dev/null) || true
-    if grep -q "^New, TLSv1.2, Cipher is [A-Z]" <<<"$out"; then fail "$cipher was accepted"; fi
-done
-same "the number of octets" 1000000 "$(curl -s --cacert ca.pem "https://127.0.0.1:$port/big/1000000" | wc -c)"
-same "plain HTTP" "client sent an HTTP request to an HTTPS server" "$(curl -s "http://127.0.0.1:$port/" | tr -d '\r')"
-cat >client.js <<'JS'
+cat >peer.js <<'JS'
+// client PORT VERSION: two GETs, each over a connection of its own.    server PORT VERSION
 const https = require('https'), fs = require('fs');
-const agent = new https.Agent({keepAlive: false, maxCachedSessions: 10, ca: fs.readFileSync('ca.pem')});
-const get = () => new Promise((done, failed) => https.get(
-    {host: '127.0.0.1', servername: 'a.test', port: process.argv[2], path: '/', agent},
-    r => { let reused; let body = ''; reused = r.socket.isSessionReused(); r.on('data', d => body += d);
-           r.on('end', () => done([body, reused])); }).on('error', failed));
-(async () => { const one = await get(); const two = await get(); console.log(one[0].trim(), one[1], two[0].trim(), two[1]); })();
+const [what, port, version] = process.argv.slice(2);
+const only = {minVersion: 'TLSv' + version, maxVersion: 'TLSv' + version};
+const view = s => `${s.getProtocol()} ${s.isSessionReused() ? 'resumed' : 'new'}`;
+if (what === 'server') {
+  https.createServer({cert: fs.readFileSync('a.pem'), key: fs.readFileSync('a.key'), ...only},
+                     (q, r) => r.end(view(q.socket))).listen(+port, '127.0.0.1');
+} else {
+  const agent = new https.Agent({keepAlive: false, maxCachedSessions: 10, ca: fs.readFileSync('ca.pem'), ...only});
+  const get = () => new Promise((done, failed) => https.get(
+    {host: '127.0.0.1', servername: 'a.test', port, path: '/', agent},
+    r => { const mine = view(r.socket); let body = ''; r.on('data', d => body += d);
+           r.on('end', () => done(`${mine} | ${body.trim()}`)); }).on('error', failed));
+  (async () => { console.log(await get()); console.log(await get()); })();
+}
 JS
-same "Node" "Hello, TLS! false Hello, TLS! true" "$(timeout 20 node client.js "$port")"
-mkdir go && cat >go/main.go <<'GO'
+mkdir go && cat >go/peer.go <<'GO'
+// client PORT VERSION: two GETs, each over a connection of its own.    server PORT VERSION
 package main
 
 import (
@@ -67,67 +53,147 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 )
 
+func view(s *tls.ConnectionState) string {
+	text := map[uint16]string{tls.VersionTLS12: "TLSv1.2", tls.VersionTLS13: "TLSv1.3"}[s.Version]
+	if s.DidResume {
+		return text + " resumed"
+	}
+	return text + " new"
+}
+
 func main() {
+	what, port := os.Args[1], os.Args[2]
+	version := map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}[os.Args[3]]
+	if what == "server" {
+		server := &http.Server{Addr: "127.0.0.1:" + port, TLSConfig: &tls.Config{MinVersion: version, MaxVersion: version},
+			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, view(r.TLS)) })}
+		fmt.Println(server.ListenAndServeTLS("a.pem", "a.key"))
+		return
+	}
 	pem, _ := os.ReadFile("ca.pem")
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
-	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		cfg := &tls.Config{RootCAs: roots, ServerName: "b.test", MaxVersion: version, ClientSessionCache: tls.NewLRUClientSessionCache(4)}
-		client := &http.Client{Transport: &http.Transport{TLSClientConfig: cfg, DisableKeepAlives: true}}
-		for i := 0; i < 2; i++ {
-			resp, err := client.Get("https://127.0.0.1:" + os.Args[1] + "/hello/go")
-			if err != nil {
-				fmt.Println(err)
-				os.Exit(1)
-			}
-			body, _ := io.ReadAll(resp.Body)
-			fmt.Print(string(body), resp.TLS.DidResume, " ")
+	cfg := &tls.Config{RootCAs: roots, ServerName: "a.test", MinVersion: version, MaxVersion: version, ClientSessionCache: tls.NewLRUClientSessionCache(4)}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: cfg, DisableKeepAlives: true}}
+	for i := 0; i < 2; i++ {
+		resp, err := client.Get("https://127.0.0.1:" + port + "/")
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
 		}
+		body, _ := io.ReadAll(resp.Body)
+		fmt.Println(view(resp.TLS), "|", strings.TrimSpace(string(body)))
 	}
 }
 GO
-same "Go" "Hello, go! false Hello, go! true Hello, go! false Hello, go! true " \
-    "$(cd "$work" && GOFLAGS=-mod=mod GO111MODULE=off timeout 100 go run go/main.go "$port" | tr '\n' ' ')"
+(cd go && GO111MODULE=off GOCACHE="${GOCACHE:-$work/gocache}" timeout 200 go build -o "$work/go_peer" peer.go) || fail "go build"
+nginx_conf() { # DIRECTORY SERVER_BLOCK
+    mkdir -p "$1"
+    cat >"$1/nginx.conf" <<NGINX
+daemon off; master_process off; pid $work/$1/pid; error_log $work/$1/error.log debug; events {}
+http { access_log off; client_body_temp_path $work/$1/b; proxy_temp_path $work/$1/p; fastcgi_temp_path $work/$1/f;
+  uwsgi_temp_path $work/$1/u; scgi_temp_path $work/$1/s; $2 }
+NGINX
+    nginx -c "$work/$1/nginx.conf" -p "$work/$1" >"$work/$1/out" 2>&1 &
+    others+=($!)
+}
+# What both ends say of two connections: "CLIENT | SERVER", a line each.
+pair() { # WHAT VERSION SECOND LINES   SECOND: new or resumed, what the second connection must be
+    same "$1" "TLSv$2 new | TLSv$2 new;TLSv$2 $3 | TLSv$2 $3;" "$(tr '\n' ';' <<<"$4" | sed -E 's/ (TLS13|ECDHE|TLS)[-_][-A-Z0-9_]*//g; s/ (http.1.1|no-alpn)//g')"
+}
+
+# ---- flux serves: what it says of each connection, beside what the client says ----
+for v in 1.2 1.3; do
+    start_server "$build/examples/tls_facts" serve 0 a.pem a.key
+    once() { # s_client's view, then flux's
+        local out
+        out=$( (printf 'GET / HTTP/1.1\r\nHost: a.test\r\n\r\n'; sleep 0.3) | timeout 10 openssl s_client -connect "127.0.0.1:$port" \
+            -servername a.test -verify_hostname a.test -CAfile ca.pem -verify_return_error "-tls1_${v#1.}" -ign_eof "$@" 2>&1) || true
+        sed -nE "s/^New, (TLSv1.[0-9]), Cipher.*/\1 new/p; s/^Reused, (TLSv1.[0-9]), Cipher.*/\1 resumed/p" <<<"$out" | head -1 | tr '\n' ' '
+        echo "| $(tr -d '\r' <<<"$out" | grep -aE '^TLSv1.* (new|resumed)$' | head -1)"
+    }
+    pair "openssl asks flux" $v resumed "$(once -sess_out session; once -sess_in session)"
+    curl -sv --cacert ca.pem "--tlsv$v" --tls-max $v --resolve "a.test:$port:127.0.0.1" "https://a.test:$port/" "https://a.test:$port/" \
+        >curl.out 2>curl.err || fail "curl: $(cat curl.err)"
+    # curl offers no tickets in TLS 1.2, and flux keeps no session by its number.
+    pair "curl asks flux" $v "$([ $v = 1.3 ] && echo resumed || echo new)" "$(awk '
+        FNR == NR { if (/re-using session ID/) again = 1; if (/SSL connection using/) { view[++n] = $5 (again ? " resumed" : " new"); again = 0 } next }
+        { print view[FNR] " | " $0 }' curl.err curl.out)"
+    pair "Node asks flux" $v resumed "$(timeout 20 node peer.js client "$port" $v)"
+    pair "Go asks flux" $v resumed "$(timeout 20 ./go_peer client "$port" $v)"
+    pair "flux asks flux" $v "$([ $v = 1.3 ] && echo resumed || echo new)" \
+        "$("$build/examples/tls_facts" ask "localhost:$port" ca.pem 2 / $v)"
+    p=$(free_port)
+    nginx_conf "front$v" "server { listen 127.0.0.1:$p; location / { proxy_pass https://127.0.0.1:$port; proxy_http_version 1.1;
+        proxy_ssl_name a.test; proxy_ssl_server_name on; proxy_ssl_verify on; proxy_ssl_trusted_certificate $work/ca.pem;
+        proxy_ssl_session_reuse on; proxy_ssl_protocols TLSv$v; } }"
+    wait_port "$p"
+    curl -s "http://127.0.0.1:$p/" "http://127.0.0.1:$p/" >nginx.out || fail "nginx as a proxy"
+    if grep -q "SSL: TLSv" "front$v/error.log"; then # its own view is in the debug log, where it was built with one
+        pair "nginx asks flux" $v resumed "$(awk '
+            FNR == NR { if (/SSL: TLSv/) { sub(/.*SSL: /, ""); sub(/,.*/, ""); view[++n] = $0 " new" } if (/SSL reused session/) sub(/new/, "resumed", view[n]); next }
+            { print view[FNR] " | " $0 }' "front$v/error.log" nginx.out)"
+    else
+        same "nginx asks flux" "new resumed " "$(sed 's/.* //' nginx.out | tr '\n' ' ')"
+    fi
+    kill "$pid"
+done
+
+# ---- flux asks: TLS 1.3 sessions are resumed; those of 1.2 are not, by either end (docs/tls.md says why) ----
+for v in 1.2 1.3; do
+    second=$([ $v = 1.3 ] && echo resumed || echo new)
+    ask() { timeout 20 "$build/examples/tls_facts" ask "localhost:$p" ca.pem 2 / "$@"; }
+    p=$(free_port)
+    openssl s_server -accept "$p" -cert a.pem -key a.key "-tls1_${v#1.}" -www >/dev/null 2>&1 &
+    others+=($!)
+    wait_port "$p"
+    pair "flux asks openssl" $v $second "$(ask | sed -E 's/\|.*(New|Reused), (TLSv1.[23]), Cipher is.*/| \2 \1/; s/New$/new/; s/Reused$/resumed/')"
+    p=$(free_port)
+    nginx_conf "back$v" "server { listen 127.0.0.1:$p ssl; ssl_certificate $work/a.pem; ssl_certificate_key $work/a.key;
+        ssl_protocols TLSv$v; ssl_session_cache shared:s:1m; location / { return 200 \"\$ssl_protocol \$ssl_session_reused\n\"; } }"
+    wait_port "$p"
+    pair "flux asks nginx" $v $second "$(ask | sed 's/ r$/ resumed/; s/ \.$/ new/')"
+    for peer in "node peer.js" ./go_peer; do
+        p=$(free_port)
+        # shellcheck disable=SC2086
+        $peer server "$p" $v >/dev/null 2>&1 &
+        others+=($!)
+        wait_port "$p"
+        pair "flux asks $peer" $v $second "$(ask)"
+    done
+done
+
+# ---- names, and what is refused ----
+start_server "$build/examples/https_hello" 0 --cert a.pem a.key --cert b.pem b.key --cert r.pem r.key
+s_client() { timeout 10 openssl s_client -connect "127.0.0.1:$port" -CAfile ca.pem -verify_return_error "$@" 2>&1; }
+for version in tls1_2 tls1_3; do
+    for name in a b r; do
+        out=$(s_client -servername $name.test -verify_hostname $name.test -$version </dev/null) || true
+        grep -q "Verify return code: 0 (ok)" <<<"$out" || fail "openssl, $version, $name: $out"
+        grep -q "CN = $name" <<<"$out" || fail "openssl, $version: not the certificate of $name"
+    done
+done
+for version in tls1 tls1_1; do
+    out=$(s_client -$version -cipher 'ALL:@SECLEVEL=0' </dev/null) || true
+    if grep -q "^New, TLSv1" <<<"$out"; then fail "$version was accepted"; fi
+done
+for cipher in NULL RC4 3DES kRSA ADH CBC CCM ARIA CAMELLIA PSK; do
+    out=$(s_client -tls1_2 -cipher "$cipher:@SECLEVEL=0" </dev/null) || true
+    if grep -q "^New, TLSv1.2, Cipher is [A-Z]" <<<"$out"; then fail "$cipher was accepted"; fi
+done
+same "the number of octets" 1000000 "$(curl -s --cacert ca.pem "https://127.0.0.1:$port/big/1000000" | wc -c)"
+same "plain HTTP" "client sent an HTTP request to an HTTPS server" "$(curl -s "http://127.0.0.1:$port/" | tr -d '\r')"
 stop_server
 same "exit status" 0 "$status"
 
-# ---- flux asks ----
 get() { timeout 20 "$build/examples/flux_get" --json --cacert ca.pem "$@" || true; }
-wait_port() { for _ in $(seq 100); do (echo >"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return; sleep 0.05; done; fail "no server on $1"; }
-free_port() { node -e 's=require("net").createServer().listen(0,"127.0.0.1",()=>{console.log(s.address().port);s.close()})'; }
-others=()
-trap 'kill "${others[@]}" 2>/dev/null; wait 2>/dev/null; rm -rf "$work"' EXIT
-for version in tls1_2 tls1_3; do
-    p=$(free_port)
-    openssl s_server -accept "$p" -cert a.pem -key a.key -$version -www >/dev/null 2>&1 &
-    others+=($!)
-    wait_port "$p"
-    grep -q '"ok": true, "status": 200' <<<"$(get --url "https://127.0.0.1:$p/")" || fail "s_server, $version"
-done
 p=$(free_port)
 openssl s_server -accept "$p" -cert a.pem -key a.key -CAfile ca.pem -Verify 1 -www >/dev/null 2>&1 &
 others+=($!)
 wait_port "$p"
 grep -q certificate_required <<<"$(get --url "https://127.0.0.1:$p/")" || fail "s_server that wants a certificate"
 grep -q '"ok": true' <<<"$(get --url "https://127.0.0.1:$p/" --cert b.pem --key b.key)" || fail "s_server with a certificate"
-p=$(free_port)
-mkdir ng
-cat >ng/nginx.conf <<NGINX
-daemon off; pid $work/ng/pid; error_log $work/ng/error.log; events {}
-http { access_log off; client_body_temp_path $work/ng/b; proxy_temp_path $work/ng/p; fastcgi_temp_path $work/ng/f;
-  uwsgi_temp_path $work/ng/u; scgi_temp_path $work/ng/s;
-  server { listen 127.0.0.1:$p ssl; ssl_certificate $work/a.pem; ssl_certificate_key $work/a.key; ssl_protocols TLSv1.2 TLSv1.3;
-    location / { return 200 "\$ssl_protocol \$ssl_session_reused\n"; } } }
-NGINX
-nginx -c "$work/ng/nginx.conf" -p "$work/ng" >"$work/ng/out" 2>&1 &
-others+=($!)
-wait_port "$p"
-grep -q "$(printf 'TLSv1.3 .\n' | base64)" <<<"$(get --url "https://127.0.0.1:$p/")" || fail "nginx: $(get --url "https://127.0.0.1:$p/")"
-free_port >node.port
-node -e 'require("https").createServer({cert:require("fs").readFileSync("a.pem"),key:require("fs").readFileSync("a.key")},(q,r)=>r.end("node")).listen(+process.argv[1],"127.0.0.1")' "$(cat node.port)" &
-others+=($!)
-wait_port "$(cat node.port)"
-grep -q '"body_b64": "bm9kZQ=="' <<<"$(get --url "https://127.0.0.1:$(cat node.port)/")" || fail "Node as a server"
-echo "tls: openssl, curl, Node and Go ask; openssl, nginx and Node answer"
+echo "tls: openssl, curl, Node, Go, nginx and flux ask flux; flux asks openssl, nginx, Node and Go: full and resumed, 1.2 and 1.3"
