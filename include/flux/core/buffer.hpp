@@ -70,12 +70,11 @@ public:
         if (octets.empty()) {
             return;
         }
-        // Where in this buffer it starts; at least size() if it is foreign.
-        const std::size_t own = reinterpret_cast<std::uintptr_t>(octets.data()) -
-                                reinterpret_cast<std::uintptr_t>(data_ + begin_);
-        const bool foreign = own >= size();
-        char* to = prepare(octets.size());
-        std::memcpy(to, foreign ? octets.data() : data_ + begin_ + own, octets.size());
+        if (capacity_ - end_ < octets.size()) {
+            append_with_growth(octets);
+            return;
+        }
+        std::memcpy(data_ + end_, octets.data(), octets.size());
         end_ += octets.size();
     }
     void push_back(char octet) {
@@ -107,6 +106,16 @@ public:
 
 private:
     static constexpr std::size_t first_capacity = 1024;
+
+    [[gnu::cold, gnu::noinline]] void append_with_growth(std::string_view octets) {
+        // Where in this buffer it starts; at least size() if it is foreign.
+        const std::size_t own = reinterpret_cast<std::uintptr_t>(octets.data()) -
+                                reinterpret_cast<std::uintptr_t>(data_ + begin_);
+        const bool foreign = own >= size();
+        make_room(octets.size());
+        std::memcpy(data_ + end_, foreign ? octets.data() : data_ + begin_ + own, octets.size());
+        end_ += octets.size();
+    }
 
     [[gnu::cold, gnu::noinline]] void make_room(std::size_t n) {
         const std::size_t used = size();

@@ -5,6 +5,9 @@
 #include <flux/config.hpp>
 
 #include <chrono>
+#include <cstdint>
+#include <ratio>
+#include <type_traits>
 
 namespace flux::inline FLUX_ABI {
 
@@ -26,6 +29,18 @@ inline constexpr time_point no_deadline = time_point::max();
 /// tick count as one). A `d` that is negative or no number gives `start`.
 template <class Rep, class Period>
 [[nodiscard]] constexpr time_point deadline_after(time_point start, std::chrono::duration<Rep, Period> d) noexcept {
+    if constexpr (std::is_integral_v<Rep> && std::is_signed_v<Rep> && std::ratio_divide<Period, duration::period>::den == 1) {
+        // d is a whole number of ticks: exact, and cheap for what every request does
+        constexpr auto most = std::chrono::duration_cast<std::chrono::duration<std::int64_t, Period>>(duration::max());
+        if (d.count() <= 0) {
+            return start;
+        }
+        if (d.count() >= most.count()) {
+            return no_deadline;
+        }
+        const duration ticks = d;
+        return start > no_deadline - ticks ? no_deadline : start + ticks;
+    }
     using approximate = std::chrono::duration<double>; // the one type that holds every d and compares with all
     if (!(d > d.zero())) {
         return start;

@@ -168,4 +168,38 @@ TEST_SUITE("http/message/fields") {
         a.add("C", "3");
         CHECK(a.size() == 1);
     }
+    TEST_CASE("lists that begin with a literal line share it, and none changes it for the others") {
+        static constexpr http::detail::literal_block type(http::field::content_type, "text/plain");
+        const auto fresh = [] { return http::fields(type); };
+        const http::fields untouched = fresh();
+        CHECK(untouched.lines() == "Content-Type: text/plain\r\n");
+        CHECK(untouched.get("content-type") == "text/plain");
+        CHECK(untouched[0].name == "Content-Type");
+        CHECK(untouched.present().contains(http::field::content_type));
+        CHECK(untouched.size() == 1);
+
+        http::fields added = fresh();
+        added.add("A", "1");
+        CHECK(added.lines() == "Content-Type: text/plain\r\nA: 1\r\n");
+        http::fields replaced = fresh();
+        replaced.set(http::field::content_type, "image/png");
+        CHECK(replaced.lines() == "Content-Type: image/png\r\n");
+        http::fields cleared = fresh();
+        cleared.clear();
+        CHECK(cleared.empty());
+        CHECK(cleared.lines().empty());
+        cleared.add("B", "2");
+        CHECK(cleared.lines() == "B: 2\r\n");
+        http::fields removed = fresh();
+        CHECK(removed.remove("Content-Type") == 1);
+        removed.add("C", "3");
+        CHECK(removed.lines() == "C: 3\r\n");
+        http::fields copy = untouched;
+        copy.add("D", "4");
+        CHECK(copy.lines() == "Content-Type: text/plain\r\nD: 4\r\n");
+        http::fields moved = std::move(copy);
+        moved = fresh();
+        CHECK(moved.lines() == untouched.lines());
+        CHECK(untouched.lines() == "Content-Type: text/plain\r\n");
+    }
 }

@@ -38,9 +38,32 @@ struct field_block {
         return std::launder(static_cast<field_entry*>(static_cast<void*>(this + 1)));
     }
     [[nodiscard]] char* octets() noexcept { return static_cast<char*>(static_cast<void*>(entries() + max_entries)); }
+    // Only those are smaller than the smallest that is allocated.
+    [[nodiscard]] bool is_literal() const noexcept { return max_octets < small_octets; }
 };
 static_assert(sizeof(field_block) % alignof(field_entry) == 0);
 static_assert(std::is_trivially_copyable_v<field_entry>);
+
+// A block with one line, made by the compiler. Lists that begin with it share it and never write to it: it is full.
+struct literal_block {
+    consteval literal_block(field name, std::string_view value) {
+        const std::string_view parts[] = {to_string(name), ": ", value, "\r\n"};
+        for (const std::string_view part : parts) {
+            for (const char c : part) {
+                octets[head.max_octets++] = c;
+            }
+        }
+        line.id = name;
+        line.name_size = static_cast<std::uint16_t>(parts[0].size());
+        line.value_at = line.name_size + 2U;
+        line.value_size = static_cast<std::uint32_t>(value.size());
+    }
+    field_block head{1, 0, nullptr};
+    field_entry line;
+    char octets[64]{};
+};
+static_assert(std::is_standard_layout_v<literal_block>);
+static_assert(offsetof(literal_block, octets) == sizeof(field_block) + sizeof(field_entry));
 
 class field_block_cache {
 public:
@@ -58,6 +81,9 @@ public:
         return block;
     }
     static void give(field_block* block) noexcept {
+        if (block->is_literal()) {
+            return;
+        }
         field_block_cache& cache = mine();
         if (FLUX_SANITIZED == 0 && block->max_entries == field_block::small_entries &&
             block->max_octets == field_block::small_octets && cache.count_ < max_kept) {
@@ -104,6 +130,10 @@ private:
 class fields {
 public:
     fields() noexcept = default;
+    /// One line that is known when the program is compiled. Params  line  lives as long as the program.
+    explicit fields(const detail::literal_block& line) noexcept
+        : block_(static_cast<detail::field_block*>(const_cast<void*>(static_cast<const void*>(&line)))),
+          octets_(line.head.max_octets), count_(1), present_(line.line.id) {}
     fields(fields&& other) noexcept
         : block_(std::exchange(other.block_, nullptr)), octets_(std::exchange(other.octets_, 0U)),
           count_(std::exchange(other.count_, 0U)), present_(std::exchange(other.present_, {})),
@@ -165,6 +195,9 @@ public:
     }
     /// Removes every line; keeps the memory.
     void clear() noexcept {
+        if (block_ != nullptr && block_->is_literal()) {
+            block_ = nullptr;
+        }
         octets_ = count_ = 0;
         present_ = repeated_ = {};
     }

@@ -48,6 +48,10 @@ public:
     response() noexcept = default;
     /// A status without a body.
     response(status s) noexcept : status_(s) {}
+    /// 200 with a field that is known when the program is compiled; for text() and its like.
+    explicit response(const detail::literal_block& line) noexcept : fields_(line) {}
+    response(const detail::literal_block& line, std::string body) noexcept
+        : fields_(line), owned_(std::move(body)), kind_(kind::owned) {}
     response(response&&) noexcept = default;
     response& operator=(response&&) noexcept = default;
     ~response() = default;
@@ -164,18 +168,18 @@ private:
     kind kind_ = kind::none;
 };
 
+namespace detail {
+inline constexpr literal_block text_type_line(field::content_type, "text/plain; charset=utf-8");
+inline constexpr literal_block html_type_line(field::content_type, "text/html; charset=utf-8");
+inline constexpr literal_block json_type_line(field::content_type, "application/json");
+} // namespace detail
+
 /// 200 with `text/plain; charset=utf-8`.
-[[nodiscard]] inline response text(std::string body) {
-    return response().header(field::content_type, "text/plain; charset=utf-8").body(std::move(body));
-}
+[[nodiscard]] inline response text(std::string body) { return response(detail::text_type_line, std::move(body)); }
 /// 200 with `text/html; charset=utf-8`.
-[[nodiscard]] inline response html(std::string body) {
-    return response().header(field::content_type, "text/html; charset=utf-8").body(std::move(body));
-}
+[[nodiscard]] inline response html(std::string body) { return response(detail::html_type_line, std::move(body)); }
 /// 200 with `application/json`. Params: body  JSON text; flux has no JSON library of its own.
-[[nodiscard]] inline response json(std::string body) {
-    return response().header(field::content_type, "application/json").body(std::move(body));
-}
+[[nodiscard]] inline response json(std::string body) { return response(detail::json_type_line, std::move(body)); }
 /// 200 with the given type.
 [[nodiscard]] inline response bytes(std::string body, std::string_view content_type = "application/octet-stream") {
     return response().header(field::content_type, content_type).body(std::move(body));

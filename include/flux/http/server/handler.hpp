@@ -43,7 +43,9 @@ namespace detail {
 // ---- what a handler may return ----
 
 inline response static_text(std::string_view body) {
-    return response().header(field::content_type, "text/plain; charset=utf-8").static_body(body);
+    response answer(text_type_line);
+    answer.static_body(body);
+    return answer;
 }
 
 inline response to_response(response answer) noexcept { return answer; }

@@ -177,6 +177,8 @@ public:
 
 private:
     static constexpr std::size_t copy_limit = 16'384; // a larger body goes out beside the buffer
+    // Without one of these there is neither a body nor an expectation: nothing to judge.
+    static constexpr field_set body_fields{field::transfer_encoding, field::content_length, field::expect};
 
     [[nodiscard]] const server_options& options() const noexcept { return server_->options; }
     [[nodiscard]] time_point now() const noexcept { return node_.home().now(); }
@@ -185,15 +187,20 @@ private:
     // One whole head is at the front of the input.
     [[nodiscard]] step handle(std::string_view octets) {
         exchange& ex = *ex_;
-        const request_head head = ex.parser.head(octets);
+        request_head& head = ex.request.begin(this);
+        ex.parser.read_head(octets, head);
         ++requests_;
         ++server_->stats.requests;
         log_.request();
-        ex.framing = body_length(head);
-        ex.expects = expectation_of(head, ex.framing);
-        if (const status refusal = judge(ex); refusal != status::ok) {
-            refuse(refusal, close_reason::refused);
-            return step::close;
+        ex.framing = body_framing();
+        ex.expects = expectation::none;
+        if (head.fields.present().intersects(body_fields)) {
+            ex.framing = body_length(head);
+            ex.expects = expectation_of(head, ex.framing);
+            if (const status refusal = judge(ex); refusal != status::ok) {
+                refuse(refusal, close_reason::refused);
+                return step::close;
+            }
         }
         const connection_options said = connection_of(head);
         ex.terms.asked = head.method;
@@ -203,7 +210,6 @@ private:
                               !server_->is_draining() && head.method != method::connect;
         ex.terms.said_keep_alive = said.keep_alive && head.version == version::http_1_0;
         ex.terms.upgrade = said.upgrade;
-        ex.request.assign(head, this);
         ex.handler = server_->application->resolve(ex.request);
         const bool has_body = ex.framing.kind == body_kind::chunked || ex.framing.length != 0;
         if (has_body || ex.handler->kind() != handler_kind::sync) {

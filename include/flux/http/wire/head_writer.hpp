@@ -67,17 +67,15 @@ template <std::size_t N>
     return out + text.size();
 }
 [[nodiscard]] inline char* put_number(char* out, std::uint64_t n) noexcept {
-    char digits[20];
-    char* p = digits + sizeof(digits);
-    do {
-        *--p = static_cast<char>('0' + n % 10);
-        n /= 10;
-    } while (n != 0);
-    const auto size = static_cast<std::size_t>(digits + sizeof(digits) - p);
-    for (std::size_t i = 0; i < size; ++i) { // shorter than a call for the few digits of most lengths
-        out[i] = p[i];
+    std::size_t size = 1;
+    for (std::uint64_t bound = 10; n >= bound && size < 20; bound *= 10) { // 10^20 wraps, but then all 20 are counted
+        ++size;
     }
-    return out + size;
+    char* const end = out + size;
+    for (char* p = end; p != out; n /= 10) {
+        *--p = static_cast<char>('0' + n % 10);
+    }
+    return end;
 }
 
 // The room that field lines need at most.

@@ -63,29 +63,33 @@ public:
     /// The parsed head. Call only when done.
     /// Params  octets  as for the last parse(), at whatever address it is now.
     [[nodiscard]] request_head head(std::string_view octets) const noexcept {
+        request_head parsed;
+        read_head(octets, parsed);
+        return parsed;
+    }
+    /// The same, put where it is to stay: sets every member of `parsed`.
+    void read_head(std::string_view octets, request_head& parsed) const noexcept {
         FLUX_CHECK(outcome_ == parse_state::done && octets.size() >= at_, "head() of an unfinished request");
         const char* const base = octets.data();
+        const char* const path = base + path_;
         const char* const target_end = base + target_ + target_size_;
-        const char* const question = detail::find_octet(base + path_, target_end, base + at_, '?');
-        const bool has_query = question != target_end;
-        std::string_view path = {base + path_, static_cast<std::size_t>(question - (base + path_))};
-        std::string_view query;
-        if (has_query) {
-            query = {question + 1, static_cast<std::size_t>(target_end - question - 1)};
+        const char* const question = detail::find_octet(path, target_end, base + at_, '?');
+        parsed.method = method_;
+        parsed.form = form_;
+        parsed.version = version_;
+        parsed.method_token = {base + start_, method_size_};
+        parsed.target = {base + target_, target_size_};
+        parsed.authority = {base + authority_, authority_size_};
+        parsed.path = {path, static_cast<std::size_t>(question - path)};
+        parsed.has_query = question != target_end;
+        parsed.query = {};
+        if (parsed.has_query) {
+            parsed.query = {question + 1, static_cast<std::size_t>(target_end - question - 1)};
         }
-        if (path.empty() && form_ == target_form::absolute) {
-            path = "/";
+        if (question == path && form_ == target_form::absolute) {
+            parsed.path = "/";
         }
-        return {.method = method_,
-                .form = form_,
-                .version = version_,
-                .method_token = {base + start_, method_size_},
-                .target = {base + target_, target_size_},
-                .authority = {base + authority_, authority_size_},
-                .path = path,
-                .query = query,
-                .has_query = has_query,
-                .fields = view(base)};
+        parsed.fields = view(base);
     }
 
 private:
