@@ -24,6 +24,9 @@ using namespace std::chrono_literals;
 using test_support::cert_lab;
 using test_support::client_of;
 
+// So that a server sees how fast a client reads.
+static_assert(http::detail::write_watch<tls::tls_stream<tcp_stream>>::tells_progress);
+
 namespace {
 
 const cert_lab::pair& ca() { return cert_lab::shared().root("ca"); }

@@ -17,6 +17,7 @@
 #include <flux/testing/memory_connector.hpp>
 #include <flux/testing/virtual_loop.hpp>
 
+#include <concepts>
 #include <exception>
 #include <initializer_list>
 #include <string>
@@ -156,8 +157,9 @@ struct recorded_answer {
 /// What `app` answers to one request: `auto r = answer_to(app, "GET", "/hello/you");`. Redirects are answers.
 /// Params   fields  of the request: `{{"Accept", "text/html"}}`
 /// Errors   as those of a client: the request cannot be sent, or no whole answer comes.
-[[nodiscard]] inline result<recorded_answer>
-answer_to(const http::router& app, std::string_view method, std::string_view target, std::string body = {},
+template <std::derived_from<http::router> Router>
+[[nodiscard]] result<recorded_answer>
+answer_to(const Router& app, std::string_view method, std::string_view target, std::string body = {},
           std::initializer_list<std::pair<std::string_view, std::string_view>> fields = {}) {
     recorded_answer out;
     auto ask = [&](memory_client& api) -> task<> {
