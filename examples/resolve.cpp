@@ -4,7 +4,8 @@
 //   resolve HOST...                      resolve localhost example.org ::1
 //
 // Prints `HOST ADDRESS...` for each, and the reason on standard error where there is none. FLUX_RESOLVE_SERVER, an
-// address and port, is asked instead of the servers in /etc/resolv.conf. Exit status 0 if all have addresses.
+// address and port, is asked instead of the servers in /etc/resolv.conf, and short names are tried in the zone
+// FLUX_RESOLVE_SEARCH. Exit status 0 if all have addresses.
 #include <flux.hpp>
 
 #include <cstdio>
@@ -58,6 +59,9 @@ int main(int argc, char** argv) {
         options.config.emplace();
         options.config->servers.push_back(*where);
         options.config->timeout = flux::milliseconds(1000);
+        if (const char* zone = std::getenv("FLUX_RESOLVE_SEARCH")) {
+            options.config->search.emplace_back(zone);
+        }
     }
     return flux::run(look_up_all({argv + 1, argv + argc}, std::move(options)));
 }

@@ -27,7 +27,7 @@ if [ -f "$work/$name.pid" ]; then
     kill -\${1:-9} "\$(cat "$work/$name.pid")" 2>/dev/null
     while (exec 3<>/dev/tcp/127.0.0.1/$port) 2>/dev/null; do sleep 0.01; done
 fi
-[ "\${1:-}" = TERM ] && exit
+[ -z "\${1:-}" ] || exit 0
 setsid $* >>"$work/$name.log" 2>&1 </dev/null &
 echo \$! >"$work/$name.pid"
 for _ in \$(seq 500); do
@@ -70,7 +70,31 @@ backend b
     server s 127.0.0.1:$port
 END
 restartable haproxy "$front" haproxy -db -f "$work/haproxy.cfg"
-visit haproxy "$front" "echo chunked close"
+visit haproxy "$front" "echo chunked trailers continue close"
+
+# nginx in front of Go: it answers Expect itself, holds bodies in files, and drops trailers that it announced.
+front=$(free_port)
+nginx_conf() { # SERVER
+    cat <<END
+daemon off;
+worker_processes 2;
+error_log $work/nginx.err;
+pid $work/nginx.own.pid;
+events { }
+http {
+    access_log off;
+    client_body_temp_path $work/t1; proxy_temp_path $work/t2; fastcgi_temp_path $work/t3; uwsgi_temp_path $work/t4;
+    scgi_temp_path $work/t5;
+    server { $1 }
+}
+END
+}
+nginx_conf "listen 127.0.0.1:$front; client_max_body_size 100m;
+    location / { proxy_pass http://127.0.0.1:$port; proxy_http_version 1.1; proxy_set_header Connection ''; }" >"$work/front.conf"
+chmod -R a+rX "$work"
+restartable front "$front" nginx -c "$work/front.conf"
+visit front "$front" "echo chunked continue close" ""
+"$work/front.restart" QUIT
 
 port=$(free_port)
 restartable node "$port" node "$here/servers/server.js" "$port"
@@ -89,19 +113,7 @@ for i in range(len(out)):
     x = (x * 1664525 + 1013904223) & 0xffffffff
     out[i] = x >> 24
 sys.stdout.buffer.write(out)' >"$work/www/big"
-cat >"$work/nginx.conf" <<END
-daemon off;
-worker_processes 2;
-error_log $work/nginx.err;
-pid $work/nginx.own.pid;
-events { }
-http {
-    access_log off;
-    client_body_temp_path $work/t1; proxy_temp_path $work/t2; fastcgi_temp_path $work/t3; uwsgi_temp_path $work/t4;
-    scgi_temp_path $work/t5;
-    server { listen 127.0.0.1:$port; root $work/www; }
-}
-END
+nginx_conf "listen 127.0.0.1:$port; root $work/www;" >"$work/nginx.conf"
 chmod -R a+rX "$work"
 restartable nginx "$port" nginx -c "$work/nginx.conf"
 visit nginx "$port" "close" ""

@@ -98,6 +98,12 @@ socks=$port_of_proxy
 same "SOCKS 5, an address" "Hello, World!" "$("$get" --url "http://127.0.0.1:$origin/" --proxy "socks5://127.0.0.1:$socks")"
 same "SOCKS 5, a name" "Hello, World!" "$("$get" --url "http://localhost:$origin/" --proxy "socks5h://127.0.0.1:$socks")"
 same "SOCKS 5, TLS to the target" "over TLS" "$("$get" --url "https://localhost:$secure/page" --cacert "$work/cert.pem" --proxy "socks5://127.0.0.1:$socks")"
+start_server "$build/examples/https_hello" 0 --cert "$work/cert.pem" "$work/key.pem"
+for through in "http://127.0.0.1:$tunnel" "socks5h://127.0.0.1:$socks"; do
+    same "https_hello through $through" "Hello, TLS!" "$("$get" --url "https://localhost:$port/" --cacert "$work/cert.pem" --proxy "$through")"
+    out=$("$get" --url "https://localhost:$port/" --proxy "$through" --json || true)
+    same "https_hello through $through, not trusted: class" tls "$(field class <<<"$out")"
+done
 out=$("$get" --url "http://127.0.0.1:1/" --proxy "socks5://127.0.0.1:$socks" --json || true)
 same "SOCKS 5, the target refuses: class" "network" "$(field class <<<"$out")"
 field error_detail <<<"$out" | grep -q "connection refused: the proxy cannot reach the target" ||

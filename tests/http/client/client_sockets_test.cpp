@@ -200,7 +200,9 @@ task<> stop_in(phase where, stop_reason why) {
         CHECK(outcome.error().kind() == wanted);
         CHECK(outcome.error().is(to_errc(why)));
         CHECK(outcome.error().message().find("http://127.0.0.1") != std::string::npos);
-        co_await sleep_for(5ms); // a dial that was given up ends in the next turns
+        for (int turn = 0; turn < 1000 && api.stats().dialling != 0; ++turn) {
+            co_await sleep_for(1ms); // a dial that was given up ends in the next turns
+        }
         const auto stats = api.stats();
         CHECK(stats.active == 0);
         CHECK(stats.waiting == 0);
