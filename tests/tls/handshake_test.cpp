@@ -265,6 +265,29 @@ TEST_CASE("a TLS 1.3 session is resumed once, by the same origin, and by its own
     CHECK(sessions->size() == 2);
 }
 
+TEST_CASE("a connection that ends before its ticket came keeps no session: the offered ticket has had its use [RFC 8446 C.4]") {
+    const auto c = client_of(ca());
+    const auto s = server_of(cert_a());
+    auto sessions = std::make_shared<tls::session_cache>();
+    CHECK(!connect_once(c, s, sessions, "k"));
+    REQUIRE(sessions->size() == 1);
+    {
+        testing::virtual_loop loop;
+        auto raw = testing::make_memory_pair();
+        test_support::tls_end near(std::move(raw.first), c, "a.test", sessions, "k");
+        test_support::tls_end far(std::move(raw.second), s);
+        auto both = [&]() -> task<> { co_await when_all(near.handshake(), far.handshake()); };
+        REQUIRE(loop.run(both()));
+        CHECK(near.resumed());
+        near.close(); // has read nothing
+    }
+    CHECK(sessions->size() == 0);
+    std::string why;
+    CHECK(!connect_once(c, s, sessions, "k", &why));
+    CHECK(why == "ok");
+    CHECK(connect_once(c, s, sessions, "k"));
+}
+
 TEST_CASE("no session of TLS 1.2 is kept: rejected tickets would fail the handshake") {
     tls::client_settings settings = test_support::trusting(ca());
     settings.max_version = tls::version::tls_1_2;

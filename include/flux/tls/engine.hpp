@@ -274,6 +274,9 @@ public:
         if (r == WOLFSSL_SUCCESS) {
             complete_ = true;
             ::wolfSSL_FreeArrays(ssl_.get());
+            if (!is_server_) { // the ticket that was offered does not go with the secrets that there are now
+                ::wolfSSL_set_SessionTicket(ssl_.get(), nullptr, 0);
+            }
             return progress::done;
         }
         const progress step = outcome(r);
