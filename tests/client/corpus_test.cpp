@@ -5,8 +5,8 @@
 #include <flux/coro/sleep.hpp>
 #include <flux/http/client/client.hpp>
 #include <flux/net/read.hpp>
-#include <flux/testing/memory_stream.hpp>
 #include <flux/testing/virtual_loop.hpp>
+#include <support/transport.hpp>
 
 #include <doctest/doctest.h>
 
@@ -19,7 +19,7 @@
 namespace {
 
 namespace http = flux::http;
-using flux::testing::memory_stream;
+using test_support::any_stream;
 
 // How the octets of one case are sent.
 struct delivery {
@@ -31,7 +31,7 @@ struct delivery {
     std::vector<std::string> log;
 };
 
-flux::task<> serve(const delivery* d, memory_stream stream) {
+flux::task<> serve(const delivery* d, any_stream stream) {
     std::string request;
     const std::string end = "\r\n\r\n";
     if (d->second) {
@@ -56,24 +56,25 @@ flux::task<> serve(const delivery* d, memory_stream stream) {
         }
     }
 }
-flux::task<> run_peer(const delivery* d, memory_stream stream) {
+flux::task<> run_peer(const delivery* d, any_stream stream) {
     const auto done = co_await flux::attempt(serve(d, std::move(stream)));
     flux::ignore_result(done, "it ends with its connection");
 }
 
 class connector {
 public:
-    using stream_type = memory_stream;
+    using stream_type = any_stream;
     static constexpr bool secures = false;
     explicit connector(delivery& d) noexcept : delivery_(&d) {}
-    [[nodiscard]] flux::task<memory_stream> connect(const flux::destination&) { return dial(delivery_); }
+    [[nodiscard]] flux::task<any_stream> connect(const flux::destination&) { return dial(delivery_); }
 
 private:
-    static flux::task<memory_stream> dial(delivery* d) {
+    static flux::task<any_stream> dial(delivery* d) {
         flux::testing::memory_options o;
         o.max_read = d->max_read;
-        auto ends = flux::testing::make_memory_pair(o);
+        auto ends = test_support::any_pair(o);
         d->scope->spawn(run_peer, d, std::move(ends.second));
+        co_await ends.first.ready();
         co_return std::move(ends.first);
     }
     delivery* delivery_;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Every case of tests/client/cases through the client, over streams in memory and in virtual time.
+// Every case of tests/client/cases through the client, over streams in memory, plain or TLS, and in virtual time.
 #include <flux/coro/scope.hpp>
 #include <flux/coro/sleep.hpp>
 #include <flux/http/client/client.hpp>
 #include <flux/net/read.hpp>
-#include <flux/testing/memory_stream.hpp>
 #include <flux/testing/virtual_loop.hpp>
+#include <support/transport.hpp>
 
 #include <doctest/doctest.h>
 
@@ -18,7 +18,7 @@
 namespace {
 
 namespace http = flux::http;
-using flux::testing::memory_stream;
+using test_support::any_stream;
 using peer_cases::ask;
 using peer_cases::replaced;
 using peer_cases::script;
@@ -51,7 +51,7 @@ struct world {
 };
 
 struct peer {
-    memory_stream stream;
+    any_stream stream;
     std::string left; // read, but not used
     std::string seen; // the last request
 };
@@ -103,6 +103,7 @@ flux::task<> await_the_end(peer* p) {
 }
 
 flux::task<> follow(world* w, const script* s, peer* p) {
+    co_await p->stream.ready();
     for (const step& x : s->steps) {
         const std::string octets = at_origins(x.octets);
         if (x.verb == "recv" || x.verb == "head") {
@@ -144,7 +145,7 @@ flux::task<> follow(world* w, const script* s, peer* p) {
     co_await await_the_end(p);
 }
 
-flux::task<> run_peer(world* w, char origin, memory_stream stream) {
+flux::task<> run_peer(world* w, char origin, any_stream stream) {
     ++w->open;
     peer p{std::move(stream), {}, {}};
     if (const script* s = w->next_script(origin)) {
@@ -158,15 +159,16 @@ flux::task<> run_peer(world* w, char origin, memory_stream stream) {
 
 class memory_connector {
 public:
-    using stream_type = memory_stream;
+    using stream_type = any_stream;
     static constexpr bool secures = false;
     explicit memory_connector(world& w) noexcept : world_(&w) {}
-    [[nodiscard]] flux::task<memory_stream> connect(const flux::destination& to) { return dial(world_, to.host[0]); }
+    [[nodiscard]] flux::task<any_stream> connect(const flux::destination& to) { return dial(world_, to.host[0]); }
 
 private:
-    static flux::task<memory_stream> dial(world* w, char origin) {
-        auto ends = flux::testing::make_memory_pair(w->streams);
+    static flux::task<any_stream> dial(world* w, char origin) {
+        auto ends = test_support::any_pair(w->streams);
         w->scope->spawn(run_peer, w, origin, std::move(ends.second));
+        co_await ends.first.ready();
         co_return std::move(ends.first);
     }
     world* world_;

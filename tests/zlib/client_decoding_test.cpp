@@ -2,6 +2,8 @@
 #include <flux/zlib/client_decoding.hpp> // also proves the header is self-contained
 #include <flux/zlib/encoder.hpp>
 
+#include <support/transport.hpp>
+
 #include <doctest/doctest.h>
 
 #include <cstdio>

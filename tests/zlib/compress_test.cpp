@@ -5,6 +5,8 @@
 #include <flux/http/server/router.hpp>
 #include <http/server/serve_octets.hpp>
 
+#include <support/transport.hpp>
+
 #include <doctest/doctest.h>
 
 #include <map>

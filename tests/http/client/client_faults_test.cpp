@@ -6,6 +6,8 @@
 
 #include <flux/testing/fail_point.hpp>
 
+#include <support/transport.hpp>
+
 #include <doctest/doctest.h>
 
 #include <string>
@@ -16,7 +18,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-using faulty = flux::testing::faulty_stream<flux::testing::memory_stream>;
+using faulty = test_support::any_end<flux::testing::faulty_stream<flux::testing::memory_stream>>;
 
 class faulty_connector {
 public:
@@ -30,11 +32,13 @@ private:
         if (auto point = plan->point(); !point) {
             co_return fail(point.error());
         }
-        auto stream = co_await attempt(net->connect());
+        auto stream = co_await attempt(net->dial());
         if (!stream) {
             co_return fail(stream.error());
         }
-        co_return faulty(*std::move(stream), *plan);
+        auto end = faulty::connected(flux::testing::faulty_stream<flux::testing::memory_stream>(*std::move(stream), *plan));
+        co_await end.ready();
+        co_return end;
     }
     memory_net* net_;
     flux::testing::fail_plan* plan_;

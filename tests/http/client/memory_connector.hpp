@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-// A connector without a kernel: every connection is a memory stream whose other end a script of the test serves.
+// A connector without a kernel: every connection is a memory stream, plain or TLS, whose other end a script of the test serves.
 #pragma once
 
 #include <flux/coro/scope.hpp>
 #include <flux/coro/sleep.hpp>
 #include <flux/http/client/client.hpp>
 #include <flux/net/read.hpp>
-#include <flux/testing/memory_stream.hpp>
 #include <flux/testing/virtual_loop.hpp>
+#include <support/transport.hpp>
 
 #include <functional>
 #include <string>
@@ -20,7 +20,7 @@ class memory_net;
 
 /// What a script sees of its connection.
 struct peer {
-    flux::testing::memory_stream stream;
+    test_support::any_stream stream;
     memory_net* net;
     std::size_t number; ///< connections are counted from 0
     std::string left;   ///< octets that were read beyond a head
@@ -63,7 +63,17 @@ public:
     flux::testing::memory_options streams;
     flux::task_scope* scope = nullptr;
 
-    flux::task<flux::testing::memory_stream> connect() {
+    flux::task<test_support::any_stream> connect() {
+        auto raw = co_await flux::attempt(dial());
+        if (!raw) {
+            co_return flux::fail(raw.error());
+        }
+        auto stream = test_support::any_stream::connected(*std::move(raw));
+        co_await stream.ready();
+        co_return stream;
+    }
+    /// The connection without what TLS makes of it.
+    flux::task<flux::testing::memory_stream> dial() {
         const std::size_t n = connects++;
         if (connect_delay.count() > 0) {
             auto slept = co_await flux::attempt(flux::sleep_for(connect_delay));
@@ -75,15 +85,18 @@ public:
             co_return flux::fail(flux::error::from_errno(refusals[n]).doing("connect memory").phase(flux::error_phase::connect));
         }
         auto ends = flux::testing::make_memory_pair(streams);
-        scope->spawn(run, this, n, std::move(ends.second));
+        scope->spawn(run, this, n, test_support::any_stream::accepted(std::move(ends.second)));
         co_return std::move(ends.first);
     }
 
 private:
-    static flux::task<> run(memory_net* net, std::size_t n, flux::testing::memory_stream stream) {
+    static flux::task<> run(memory_net* net, std::size_t n, test_support::any_stream stream) {
         ++net->open;
         peer p{std::move(stream), net, n, {}};
-        auto done = co_await flux::attempt(net->serve(p));
+        auto done = co_await flux::attempt(p.stream.ready());
+        if (done) {
+            done = co_await flux::attempt(net->serve(p));
+        }
         flux::ignore_result(std::move(done), "a script ends when its connection does");
         --net->open;
     }
@@ -91,10 +104,10 @@ private:
 
 class memory_connector {
 public:
-    using stream_type = flux::testing::memory_stream;
+    using stream_type = test_support::any_stream;
     static constexpr bool secures = false;
     explicit memory_connector(memory_net& net) noexcept : net_(&net) {}
-    [[nodiscard]] flux::task<flux::testing::memory_stream> connect(const flux::destination&) { return net_->connect(); }
+    [[nodiscard]] flux::task<test_support::any_stream> connect(const flux::destination&) { return net_->connect(); }
 
 private:
     memory_net* net_;

@@ -2,6 +2,7 @@
 #include <flux/http/server/connection_observer.hpp> // also proves the header is self-contained
 
 #include "serve_octets.hpp"
+#include <support/transport.hpp>
 
 #include <doctest/doctest.h>
 
@@ -59,10 +60,10 @@ enum class after { fin, reset, nothing, no_reading };
 task<> one_client(const http::router* app, const http::server_options* options, recorder* observer, std::string octets,
                   after then, bool too_many, bool drains, std::uint64_t* got) {
     auto ctx = co_await this_context();
-    auto ends = testing::make_memory_pair();
+    auto ends = test_support::any_pair();
     http::detail::server_core core(*app, *options);
     task_scope scope(ctx, scope_policy::collect);
-    scope.spawn_frame(http::detail::serve_connection<testing::memory_stream, recorder>(core, std::move(ends.second), http::detail::connection_ticket(core, too_many, 0), observer));
+    scope.spawn_frame(http::detail::serve_connection<test_support::any_stream, recorder>(core, std::move(ends.second), http::detail::connection_ticket(core, too_many, 0), observer));
     if (!octets.empty()) {
         co_await ends.first.write_all(as_octets(octets));
     }

@@ -4,6 +4,7 @@
 #include "serve_octets.hpp"
 
 #include <flux/coro/when.hpp>
+#include <support/transport.hpp>
 
 #include <doctest/doctest.h>
 
@@ -11,21 +12,10 @@
 #include <vector>
 
 using namespace flux;
+using test_support::borrowed_listener;
 using namespace std::chrono_literals;
 
 namespace {
-
-// The server owns its listener; the test keeps the one behind it.
-class borrowed_listener {
-public:
-    using stream_type = testing::memory_stream;
-    explicit borrowed_listener(testing::memory_listener& to) noexcept : to_(&to) {}
-    auto accept() noexcept { return to_->accept(); }
-    void close() noexcept { to_->close(); }
-
-private:
-    testing::memory_listener* to_;
-};
 
 task<> serve_until_stopped(http::basic_server<borrowed_listener>* server, borrowed_listener listener) {
     co_await server->serve(listener);
@@ -35,7 +25,7 @@ std::string get(std::string_view path) { return "GET " + std::string(path) + " H
 
 struct fixture {
     http::router app;
-    testing::memory_listener listener{testing::memory_listener_options()};
+    test_support::any_listener listener;
     http::server_options options;
     std::vector<std::string> seen;
     duration ended{};
@@ -74,7 +64,7 @@ struct fixture {
             http::basic_server<borrowed_listener> server(app, options);
             task_scope serving(ctx, scope_policy::collect);
             serving.spawn(serve_until_stopped, &server, borrowed_listener(listener));
-            std::vector<testing::memory_stream> streams;
+            std::vector<test_support::any_stream> streams;
             for (const std::string& r : requests) {
                 streams.push_back(listener.connect().value());
                 co_await streams.back().write_all(as_octets(r));

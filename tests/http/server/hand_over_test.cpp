@@ -4,6 +4,7 @@
 #include "serve_octets.hpp"
 
 #include <flux/net/listener.hpp>
+#include <support/transport.hpp>
 
 #include <doctest/doctest.h>
 
@@ -54,7 +55,7 @@ http::router make_app() {
             while (co_await stream.read_some(one) == 1) {
                 all += static_cast<char>(one[0]);
             }
-            all += stream.underlying<testing::memory_stream>() != nullptr ? " memory" : "";
+            all += stream.underlying<test_support::any_stream>() != nullptr ? " memory" : "";
             all += stream.underlying<tcp_stream>() != nullptr ? " tcp" : "";
             const const_buffer list[] = {as_octets(all), as_octets("|")};
             co_await stream.write_all(list);

@@ -6,6 +6,8 @@
 #include <http/server/serve_octets.hpp>
 #include <support/driver_matrix.hpp>
 
+#include <support/transport.hpp>
+
 #include <doctest/doctest.h>
 
 #include <filesystem>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Octets in, octets out: one server connection over a memory stream on a virtual clock.
+// Octets in, octets out: one server connection over a memory stream, plain or TLS, on a virtual clock.
 #pragma once
 
 #include <flux/coro/sleep.hpp>
 #include <flux/http/server/server.hpp>
-#include <flux/testing/memory_listener.hpp>
 #include <flux/testing/virtual_loop.hpp>
+#include <support/transport.hpp>
 
 #include <algorithm>
 #include <string>
@@ -47,7 +47,7 @@ inline std::string without_dates(std::string text) {
     }
 }
 
-inline flux::task<> write_script(flux::testing::memory_stream* to, const client_script* script) {
+inline flux::task<> write_script(test_support::any_stream* to, const client_script* script) {
     for (const std::string& piece : script->pieces) {
         auto written = co_await flux::attempt(to->write_all(flux::as_octets(piece)));
         if (!written) {
@@ -69,7 +69,7 @@ inline flux::task<> write_script(flux::testing::memory_stream* to, const client_
     }
 }
 
-inline flux::task<> read_answers(flux::testing::memory_stream* from, served* out) {
+inline flux::task<> read_answers(test_support::any_stream* from, served* out) {
     for (;;) {
         auto octets = co_await flux::attempt(from->receive());
         if (!octets) {
@@ -87,10 +87,11 @@ inline flux::task<> serve_script(const flux::http::router* app, const flux::http
                                  flux::testing::memory_options stream_options, const client_script* script, served* out) {
     auto ctx = co_await flux::this_context();
     const flux::time_point start = ctx.home().now();
-    auto ends = flux::testing::make_memory_pair(stream_options);
+    auto ends = test_support::any_pair(stream_options);
     flux::http::detail::server_core core(*app, *options);
     flux::task_scope scope(ctx, flux::scope_policy::collect);
     scope.spawn_frame(flux::http::detail::serve_connection(core, std::move(ends.second)));
+    co_await ends.first.ready();
     flux::task_scope client(ctx, flux::scope_policy::collect);
     client.spawn(write_script, &ends.first, script);
     co_await read_answers(&ends.first, out);

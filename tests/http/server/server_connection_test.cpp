@@ -2,6 +2,7 @@
 #include <flux/http/server/server_connection.hpp> // also proves the header is self-contained
 
 #include "serve_octets.hpp"
+#include <support/transport.hpp>
 
 #include <flux/testing/leak_check.hpp>
 
@@ -460,7 +461,7 @@ TEST_CASE("a client that does not read is reset after the write timeout, and cos
         auto ctx = co_await this_context();
         http::server_options options;
         http::detail::server_core core(*r, options);
-        auto ends = testing::make_memory_pair({});
+        auto ends = test_support::any_pair();
         task_scope scope(ctx, scope_policy::collect);
         const time_point start = ctx.home().now();
         scope.spawn_frame(http::detail::serve_connection(core, std::move(ends.second)));
@@ -490,7 +491,7 @@ TEST_CASE("a write that failed loses the answer, also if the handler looked away
         auto ctx = co_await this_context();
         http::server_options options;
         http::detail::server_core core(*r, options);
-        auto ends = testing::make_memory_pair({});
+        auto ends = test_support::any_pair();
         task_scope scope(ctx, scope_policy::collect);
         scope.spawn_frame(http::detail::serve_connection(core, std::move(ends.second)));
         co_await ends.first.write_all(as_octets(request));

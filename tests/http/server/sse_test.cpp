@@ -4,9 +4,9 @@
 #include <flux/http/server/router.hpp>
 #include <flux/http/server/server.hpp>
 #include <flux/coro/sleep.hpp>
-#include <flux/testing/memory_listener.hpp>
 #include <flux/testing/virtual_loop.hpp>
 #include <http/server/serve_octets.hpp>
+#include <support/transport.hpp>
 
 #include <doctest/doctest.h>
 
@@ -14,23 +14,13 @@
 #include <vector>
 
 using namespace flux;
+using test_support::borrowed_listener;
 using namespace std::chrono_literals;
 
 namespace {
 
 constexpr const char* head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
                              "X-Accel-Buffering: no\r\nTransfer-Encoding: chunked\r\n\r\n";
-
-class borrowed_listener {
-public:
-    using stream_type = testing::memory_stream;
-    explicit borrowed_listener(testing::memory_listener& to) noexcept : to_(&to) {}
-    auto accept() noexcept { return to_->accept(); }
-    void close() noexcept { to_->close(); }
-
-private:
-    testing::memory_listener* to_;
-};
 
 // The content of chunks.
 std::string unchunked(const std::string& octets) {
@@ -220,14 +210,14 @@ TEST_SUITE("http/server/sse") {
             const auto none = co_await events.next(never);
             CHECK(!none);
         });
-        testing::memory_listener listener{testing::memory_listener_options()};
-        const auto ended = loop.run([](const http::router* a, testing::memory_listener* l) -> task<> {
+        test_support::any_listener listener;
+        const auto ended = loop.run([](const http::router* a, test_support::any_listener* l) -> task<> {
             const auto ctx = co_await this_context();
             const http::server_options options;
             http::basic_server<borrowed_listener> server(*a, options);
             task_scope scope(ctx, scope_policy::collect);
             scope.spawn(server.serve(borrowed_listener(*l)));
-            std::vector<testing::memory_stream> clients;
+            std::vector<test_support::any_stream> clients;
             for (const char* path : {"/pause", "/next"}) {
                 clients.push_back(l->connect().value());
                 const std::string request = std::string("GET ") + path + " HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -237,7 +227,7 @@ TEST_SUITE("http/server/sse") {
             }
             const time_point before = ctx.home().now();
             scope.stop(stop_reason::shutdown);
-            for (testing::memory_stream& client : clients) {
+            for (test_support::any_stream& client : clients) {
                 const auto last = co_await client.receive();
                 CHECK(as_text(last.octets()) == "0\r\n\r\n");
                 const auto end = co_await client.receive();
@@ -264,14 +254,14 @@ TEST_SUITE("http/server/sse") {
                 co_await events.send(http::server_event("tick"));
             }
         });
-        testing::memory_listener listener{testing::memory_listener_options()};
-        const auto ended = loop.run([](const http::router* a, testing::memory_listener* l, std::size_t count) -> task<> {
+        test_support::any_listener listener;
+        const auto ended = loop.run([](const http::router* a, test_support::any_listener* l, std::size_t count) -> task<> {
             const auto ctx = co_await this_context();
             const http::server_options options;
             http::basic_server<borrowed_listener> server(*a, options);
             task_scope scope(ctx, scope_policy::collect);
             scope.spawn(server.serve(borrowed_listener(*l)));
-            std::vector<testing::memory_stream> clients;
+            std::vector<test_support::any_stream> clients;
             for (std::size_t i = 0; i < count; ++i) {
                 clients.push_back(l->connect().value());
                 co_await clients.back().write_all(as_octets("GET /ticks HTTP/1.1\r\nHost: a\r\n\r\n"));
@@ -288,7 +278,7 @@ TEST_SUITE("http/server/sse") {
             CHECK(as_text(plain.octets()).ends_with("hello"));
             CHECK(ctx.home().now() == before); // at once, as the clock of the loop has it
             std::size_t whole = 0;
-            for (testing::memory_stream& client : clients) {
+            for (test_support::any_stream& client : clients) {
                 std::string all;
                 while (all.size() < 4 * 17 + 150) {
                     const auto some = co_await attempt(with_timeout(1ms, client.receive()));

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <flux/http/server/layers/recover.hpp> // also proves the header is self-contained
 
+#include <support/transport.hpp>
+
 #include <doctest/doctest.h>
 
 #include <stdexcept>

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+// The only file of the test programs that knows how the TLS of transport.hpp is made.
+#include <flux/net/socket_stream.hpp>
+#include <flux/testing/fail_point.hpp>
+#include <flux/tls/self_signed.hpp>
+#include <flux/tls/stream.hpp>
+#include <support/transport.hpp>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace test_support {
+
+namespace {
+
+namespace tls = flux::tls;
+
+constexpr const char* host = "flux.test";
+
+struct contexts {
+    tls::server_config_ptr server;
+    tls::client_context_ptr client;
+};
+
+const contexts& shared() {
+    static const contexts made = [] {
+        const tls::identity own = tls::self_signed({host}).value();
+        tls::client_settings trusting;
+        trusting.authorities = tls::trust::pem(own.chain().read().value());
+        return contexts{std::make_shared<tls::server_config>(tls::server_context::make(tls::server_settings(own)).value()),
+                        tls::client_context::make(trusting).value()};
+    }();
+    return made;
+}
+
+const std::shared_ptr<tls::session_cache>& sessions() {
+    thread_local const auto cache = std::make_shared<tls::session_cache>();
+    return cache;
+}
+
+template <class Next>
+class tls_end final : public secure_end<Next> {
+public:
+    explicit tls_end(tls::tls_stream<Next> s) : stream_(std::move(s)) {}
+    flux::task<> handshake() override { return stream_.handshake(); }
+    flux::task<flux::received> receive() override { return stream_.receive(); }
+    flux::task<std::size_t> read_some(flux::mutable_buffer out) override { return stream_.read_some(out); }
+    flux::task<> write_all(flux::const_buffer in) override { return stream_.write_all(in); }
+    flux::task<> write_all(std::span<const flux::const_buffer> list) override { return stream_.write_all(list); }
+    flux::result<void> shutdown_write() noexcept override { return stream_.shutdown_write(); }
+    void close() noexcept override { stream_.close(); }
+    void abort() noexcept override { stream_.abort(); }
+    void watch_hangup(flux::hangup_listener* l) noexcept override { stream_.watch_hangup(l); }
+    void watch_input(flux::hangup_listener* l) noexcept override {
+        if constexpr (requires { stream_.watch_input(l); }) {
+            stream_.watch_input(l);
+        } else {
+            stream_.watch_hangup(l);
+        }
+    }
+    bool has_input() noexcept override {
+        if constexpr (requires { stream_.has_input(); }) {
+            return stream_.has_input();
+        } else {
+            return !stream_.is_open();
+        }
+    }
+    Next* next() noexcept override { return stream_.is_open() ? &stream_.next() : nullptr; }
+
+private:
+    tls::tls_stream<Next> stream_;
+};
+
+} // namespace
+
+template <class Next>
+std::unique_ptr<secure_end<Next>> make_secure_client(Next next) {
+    return std::make_unique<tls_end<Next>>(tls::tls_stream<Next>(std::move(next), shared().client, host, sessions(), host));
+}
+template <class Next>
+std::unique_ptr<secure_end<Next>> make_secure_server(Next next) {
+    return std::make_unique<tls_end<Next>>(tls::tls_stream<Next>(std::move(next), shared().server));
+}
+
+using memory = flux::testing::memory_stream;
+using faulty = flux::testing::faulty_stream<memory>;
+using flux::socket_stream;
+template std::unique_ptr<secure_end<memory>> make_secure_client(memory);
+template std::unique_ptr<secure_end<memory>> make_secure_server(memory);
+template std::unique_ptr<secure_end<faulty>> make_secure_client(faulty);
+template std::unique_ptr<secure_end<socket_stream>> make_secure_client(socket_stream);
+template std::unique_ptr<secure_end<socket_stream>> make_secure_server(socket_stream);
+
+} // namespace test_support
