@@ -607,6 +607,38 @@ TEST_CASE("the last allowed request is answered with Connection: close") {
     CHECK(s.octets.find("Connection: close") != std::string::npos);
 }
 
+TEST_CASE("of a pipeline whose answers nobody reads, only so much is looked at") {
+    constexpr std::size_t date_line = 37;
+    // Returns how many octets of answers were made before the server gave up.
+    constexpr auto scenario = [](const http::router* app, const http::server_options* options) -> task<std::size_t> {
+        auto ctx = co_await this_context();
+        auto ends = testing::make_memory_pair();
+        http::detail::server_core core(*app, *options);
+        task_scope serving(ctx, scope_policy::collect);
+        serving.spawn_frame(http::detail::serve_connection(core, std::move(ends.second)));
+        std::string input;
+        for (int i = 0; i < 100'000; ++i) {
+            input += get("/");
+        }
+        const auto written = co_await attempt(ends.first.write_all(as_octets(input)));
+        CHECK_FALSE(written);
+        co_await serving.join();
+        co_return core.stats.requests * (hello_answer.size() + date_line);
+    };
+    const http::router app = make_app();
+    for (const std::size_t gathered : {1U, 4096U, 65'536U, 200'000U}) {
+        CAPTURE(gathered);
+        http::server_options options;
+        options.pipeline_octets = gathered;
+        testing::virtual_loop loop;
+        const auto made = loop.run(scenario(&app, &options));
+        REQUIRE(made);
+        // what the peer's buffer took, and what was gathered behind it
+        CHECK(*made <= testing::memory_options().capacity + gathered + 2 * (hello_answer.size() + date_line));
+        CHECK(*made >= testing::memory_options().capacity);
+    }
+}
+
 TEST_CASE("a deep pipeline is answered in order and completely") {
     const http::router app = make_app();
     std::string input;
