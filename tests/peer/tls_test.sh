@@ -184,6 +184,14 @@ for cipher in NULL RC4 3DES kRSA ADH CBC CCM ARIA CAMELLIA PSK; do
     out=$(s_client -tls1_2 -cipher "$cipher:@SECLEVEL=0" </dev/null) || true
     if grep -q "^New, TLSv1.2, Cipher is [A-Z]" <<<"$out"; then fail "$cipher was accepted"; fi
 done
+for version in tls1_2 tls1_3; do
+    for group in secp256k1 secp521r1 brainpoolP256r1 X448; do
+        out=$(s_client -$version -groups $group </dev/null) || true
+        if grep -q "^Server Temp Key" <<<"$out"; then fail "$version: $group was accepted"; fi
+        out=$(s_client -$version -groups "$group:X25519" </dev/null) || true
+        grep -q "^Server Temp Key: X25519" <<<"$out" || fail "$version: not X25519 with $group before it: $out"
+    done
+done
 same "the number of octets" 1000000 "$(curl -s --cacert ca.pem "https://127.0.0.1:$port/big/1000000" | wc -c)"
 same "plain HTTP" "client sent an HTTP request to an HTTPS server" "$(curl -s "http://127.0.0.1:$port/" | tr -d '\r')"
 stop_server

@@ -69,7 +69,8 @@ public:
             return flux::fail(make_error(errc::out_of_memory));
         }
         const int lowest = s.min_version == version::tls_1_3 ? WOLFSSL_TLSV1_3 : WOLFSSL_TLSV1_2;
-        if (s.max_version == version::tls_1_3 && ::wolfSSL_CTX_SetMinVersion(native(), lowest) != WOLFSSL_SUCCESS) {
+        if ((is_server || s.max_version == version::tls_1_3) &&
+            ::wolfSSL_CTX_SetMinVersion(native(), lowest) != WOLFSSL_SUCCESS) {
             return bad("the lowest TLS version cannot be set");
         }
         ::wolfSSL_CTX_set_session_cache_mode(native(), WOLFSSL_SESS_CACHE_OFF);
@@ -77,7 +78,14 @@ public:
             ::wolfSSL_CTX_SetMinEccKey_Sz(native(), 256) != WOLFSSL_SUCCESS) {
             return bad("the lowest key sizes cannot be set");
         }
-        return set_groups(s.max_version);
+        if (auto r = set_groups(is_server, s.max_version); !r) {
+            return r;
+        }
+        if (is_server && s.max_version == version::tls_1_2 &&
+            ::wolfSSL_CTX_set_max_proto_version(native(), TLS1_2_VERSION) != WOLFSSL_SUCCESS) {
+            return bad("the highest TLS version cannot be set");
+        }
+        return {};
     }
     /// After the identity, if there is one.
     [[nodiscard]] result<void> set_suites() {
@@ -189,23 +197,30 @@ public:
     [[nodiscard]] static failure bad(const char* why) { return flux::fail(make_error(errc::bad_setting, why)); }
 
 private:
+    // A server's groups can only be set while TLS 1.3 is among its versions.
     [[nodiscard]] static WOLFSSL_METHOD* method(bool is_server, version highest) noexcept {
-        if (highest == version::tls_1_2) {
-            return is_server ? ::wolfTLSv1_2_server_method() : ::wolfTLSv1_2_client_method();
+        if (is_server) {
+            return ::wolfTLS_server_method();
         }
-        return is_server ? ::wolfTLS_server_method() : ::wolfTLS_client_method();
+        return highest == version::tls_1_2 ? ::wolfTLSv1_2_client_method() : ::wolfTLS_client_method();
     }
-    // The list is for TLS 1.3; a context without it takes groups one by one.
-    [[nodiscard]] result<void> set_groups(version highest) {
+    // A server that only prefers these would take any curve that a client of TLS 1.2 names first: the others have to be
+    // disabled. A client of TLS 1.2 names the three one by one.
+    [[nodiscard]] result<void> set_groups(bool is_server, version highest) {
         int groups[] = {WOLFSSL_ECC_X25519, WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_SECP384R1};
         bool all = true;
-        if (highest == version::tls_1_2) {
+        if (!is_server && highest == version::tls_1_2) {
             for (const int g : groups) {
                 all = all && ::wolfSSL_CTX_UseSupportedCurve(native(), static_cast<word16>(g)) == WOLFSSL_SUCCESS;
             }
         } else {
             all = ::wolfSSL_CTX_set_groups(native(), groups, 3) == WOLFSSL_SUCCESS;
         }
+#if defined(OPENSSL_EXTRA)
+        if (is_server) {
+            all = all && ::wolfSSL_CTX_set1_curves_list(native(), "X25519:P-256:P-384") == WOLFSSL_SUCCESS;
+        }
+#endif
         return all ? result<void>() : bad("X25519, P-256 and P-384 are not all supported");
     }
     [[nodiscard]] static std::string aes_suites() {
