@@ -178,6 +178,7 @@
 #include <flux/http/client/client_response.hpp>
 #include <flux/http/client/multipart_form.hpp>
 #include <flux/http/client/client_request.hpp>
+#include <flux/http/client/client_layer.hpp>
 #include <flux/http/client/cookie_jar.hpp>
 #include <flux/http/client/client_settings.hpp>
 #include <flux/http/client/request_upload.hpp>
@@ -186,6 +187,7 @@
 #include <flux/http/client/proxy_rules.hpp>
 #include <flux/http/client/connect_tunnel.hpp>
 #include <flux/http/proxy/reverse_proxy.hpp>
+#include <flux/resilience/retry.hpp>
 
 #if defined(FLUX_WITH_ZLIB) && FLUX_WITH_ZLIB
 #include <flux/zlib.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // flux/http/client/client.hpp - the HTTP client: requests over a pool of connections, redirects, safe repetition.
 //
-//   client_request -> pool -> connection -> response head -> redirect? | repeat? -> client_response
+//   client_request -> (layers) -> pool -> connection -> response head -> redirect? | repeat? -> client_response
 //
 // One coroutine frame for an exchange. A client is a handle: copies share configuration and, within one reactor,
 // connections. Each reactor has a pool of its own, so that handlers on many threads can use one client.
@@ -9,6 +9,7 @@
 #pragma once
 
 #include <flux/http/client/client_connection.hpp>
+#include <flux/http/client/client_layer.hpp>
 #include <flux/http/client/client_request.hpp>
 #include <flux/http/client/client_settings.hpp>
 #include <flux/http/client/cookie_jar.hpp>
@@ -65,8 +66,11 @@ public:
         }
     }
 
-    [[nodiscard]] task<client_response> send(exchange_handle ex, context_node& ctx) override {
-        return run(this, &pool_of(ctx.home()), std::move(ex));
+    [[nodiscard]] task<client_response> send(exchange_handle ex, scheduler& home) override {
+        if (!ex->single_try && !layers.empty()) {
+            return layers.send(std::move(ex));
+        }
+        return run(this, &pool_of(home), std::move(ex));
     }
     /// The pool of one reactor; nullptr if it has none yet.
     [[nodiscard]] pool_type* find_pool(const scheduler& home) const noexcept {
@@ -82,6 +86,8 @@ public:
         ex->engine = this->shared_from_this();
         return client_request(std::move(ex));
     }
+
+    client_layers layers;
 
 private:
     struct place {
@@ -335,6 +341,13 @@ public:
     /// itself, or asks for a Range, gets what comes as it comes.
     basic_client& use_decoding(std::shared_ptr<const content_decoding> how) {
         core_->decoding = std::move(how);
+        return *this;
+    }
+    /// Puts a layer around all exchanges, inside of those that are there already: `api.use(http::retry())`. Before the
+    /// first request. See http/client/client_layer.hpp.
+    template <class Layer>
+    basic_client& use(Layer&& layer) {
+        core_->layers.add(std::forward<Layer>(layer));
         return *this;
     }
     [[nodiscard]] const client_options& options() const noexcept { return core_->options(); }

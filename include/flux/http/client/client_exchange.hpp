@@ -60,7 +60,7 @@ enum class request_body_kind : std::uint8_t { none, owned, literal, produced };
 /// What a request is sent with; a client's part that does not depend on its connector.
 class client_engine {
 public:
-    [[nodiscard]] virtual task<client_response> send(exchange_handle ex, flux::detail::context_node& ctx) = 0;
+    [[nodiscard]] virtual task<client_response> send(exchange_handle ex, scheduler& home) = 0;
     [[nodiscard]] virtual const client_options& options() const noexcept = 0;
 
 protected:
@@ -88,6 +88,7 @@ public:
     milliseconds timeout{0};
     std::uint32_t max_redirects = 0;
     bool allow_resend = true;
+    bool single_try = false; ///< what a layer sends: the layers have seen it
     client_trace* trace = nullptr;    ///< null, too, once it was told of the end
     error refused{std::error_code()}; ///< the first thing that cannot be sent
 
@@ -179,6 +180,12 @@ public:
             refused = std::move(e);
         }
     }
+    /// The response is there: what it took to send the request is not needed any more.
+    void let_go_of_request() noexcept {
+        literal = {};
+        producer = nullptr;
+        on_interim = nullptr;
+    }
     /// Before each attempt.
     void begin_answer() noexcept {
         parser.reset();
@@ -242,6 +249,7 @@ private:
         produced_length.reset();
         on_interim = nullptr;
         allow_resend = true;
+        single_try = false;
         refused = error{std::error_code()};
         attempts = redirects = 0;
         reused = asks_close = asks_upgrade = asks_coding = via_proxy = is_hop = false;

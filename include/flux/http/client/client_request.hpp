@@ -218,8 +218,19 @@ public:
         return detail::fetch_text<Octets>(std::move(*this), limit);
     }
 
+    // ---- what it is now, for layers ----
+    [[nodiscard]] http::method method() const noexcept { return ex_->method; }
+    [[nodiscard]] std::string_view method_token() const& noexcept { return ex_->method_token(); }
+    [[nodiscard]] const http::url& url() const& noexcept { return ex_->url; }
+    /// Without the client's defaults.
+    [[nodiscard]] const http::fields& fields() const& noexcept { return ex_->fields; }
+    void method_token() const&& = delete;
+    void url() const&& = delete;
+    void fields() const&& = delete;
+
     // For clients. ------------------------------------------------------------------------------
     explicit client_request(detail::exchange_handle ex) noexcept : ex_(std::move(ex)) {}
+    [[nodiscard]] detail::client_exchange& exchange() noexcept { return *ex_; }
 
 private:
     friend class detail::client_request_state;
@@ -237,13 +248,13 @@ namespace detail {
 class client_request_state : public flux::detail::task_state<client_response> {
 public:
     client_request_state(client_request&& request, flux::detail::context_node& ctx)
-        : task_state(start(std::move(request.ex_), ctx), ctx) {}
+        : task_state(start(std::move(request.ex_), ctx.home()), ctx) {}
 
 private:
-    [[nodiscard]] static task<client_response> start(exchange_handle ex, flux::detail::context_node& ctx) {
+    [[nodiscard]] static task<client_response> start(exchange_handle ex, scheduler& home) {
         FLUX_ASSERT(ex.get() != nullptr, "a client_request was awaited twice");
         client_engine& engine = *ex->engine;
-        return engine.send(std::move(ex), ctx);
+        return engine.send(std::move(ex), home);
     }
 };
 

@@ -99,6 +99,7 @@ public:
     explicit client_response(detail::exchange_handle ex) noexcept : ex_(std::move(ex)) {
         ex_->reader = ex_->decoded ? body_reader(*ex_->decoded) : body_reader(*ex_);
     }
+    [[nodiscard]] detail::client_exchange& exchange() noexcept { return *ex_; }
 
 private:
     detail::exchange_handle ex_;

@@ -21,8 +21,9 @@ namespace flux::inline FLUX_ABI::http {
 ///
 /// `at` is the time since the request was awaited. done() comes exactly once if started() did, and last; `why` is null if
 /// the whole body was read, errc::canceled if nobody wanted it. What connect_trace tells is of the connection that the first
-/// of those who wait for one would get; it may come to be for somebody else, or for later.
-/// Lifetime  until done().
+/// of those who wait for one would get; it may come to be for somebody else, or for later. Below a layer that sends a
+/// request several times, each time is told from started() to done().
+/// Lifetime  until done(), the last one.
 class client_trace : public connect_trace {
 public:
     virtual void started(std::string_view /*method*/, const http::url& /*to*/) noexcept {}
