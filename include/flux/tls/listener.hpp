@@ -38,6 +38,7 @@ public:
 
 private:
     task<stream_type> accept_one() {
+        detail::warm_up_thread(); // before there is a client who would wait for it
         auto accepted = co_await attempt(next_.accept());
         if (!accepted) {
             co_return flux::fail(std::move(accepted).error());
