@@ -284,4 +284,59 @@ TEST_CASE("a connection that has not asked yet gets a moment for it when the ser
     CHECK(r);
 }
 
+TEST_CASE("a client that does not read its last answers does not hold up the end of the server") {
+    fixture f;
+    f.options.write_timeout = 10min;
+    f.options.pipeline_octets = 200'000;
+    f.options.drain_timeout = 5s;
+    auto scenario = [](fixture* x) -> task<> {
+        auto ctx = co_await this_context();
+        http::basic_server<borrowed_listener> server(x->app, x->options);
+        task_scope scope(ctx, scope_policy::collect);
+        scope.spawn(server.serve(borrowed_listener(x->listener)));
+        auto deaf = x->listener.connect().value();
+        std::string requests;
+        for (int i = 0; i < 1000; ++i) { // their answers are more than the client's buffer takes
+            requests += get_root;
+        }
+        co_await deaf.write_all(as_octets(requests + "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+        co_await sleep_for(1s);
+        CHECK(server.stats().requests == 1001); // the last one, too: what is left is to say so
+        CHECK(server.stats().connections == 1);
+        const time_point start = ctx.home().now();
+        scope.stop(stop_reason::shutdown);
+        auto ended = co_await attempt(scope.join());
+        CHECK(ended);
+        CHECK(ctx.home().now() - start <= 6s);
+        deaf.close();
+    };
+    const auto r = f.loop.run(scenario(&f));
+    CHECK(r);
+}
+
+TEST_CASE("a refusal is not cut short by a drain: who still sends gets it [RFC 9112 9.6]") {
+    fixture f;
+    auto scenario = [](fixture* x) -> task<> {
+        auto ctx = co_await this_context();
+        http::basic_server<borrowed_listener> server(x->app, x->options);
+        task_scope scope(ctx, scope_policy::collect);
+        scope.spawn(server.serve(borrowed_listener(x->listener)));
+        auto sender = x->listener.connect().value();
+        co_await sender.write_all(as_octets(std::string(get_root) + "broken\r\n"));
+        co_await sleep_for(10ms);
+        scope.stop(stop_reason::shutdown);
+        co_await sleep_for(1s);
+        CHECK(server.stats().connections == 1); // it lingers
+        co_await sender.write_all(as_octets("more and more"));
+        const std::string both = co_await answer(&sender);
+        CHECK(begins_with(both, "HTTP/1.1 200"));
+        CHECK(both.find("HTTP/1.1 400") != std::string::npos);
+        sender.close();
+        auto ended = co_await attempt(scope.join());
+        CHECK(ended);
+    };
+    const auto r = f.loop.run(scenario(&f));
+    CHECK(r);
+}
+
 TEST_SUITE_END();

@@ -170,7 +170,8 @@ public:
     [[nodiscard]] bool is_handed_over() const noexcept { return ex_ != nullptr && ex_->taker; }
     /// The rest of the connection's life after HTTP.
     [[nodiscard]] task<> run_taker();
-    /// Writes what is owed and closes so that it arrives. Has its own limits: the connection's may have passed.
+    /// Writes what is owed and closes so that it arrives. Has its own limits: the connection's may have passed. The end of
+    /// a drain holds all the same.
     [[nodiscard]] task<> say_goodbye();
 
     [[nodiscard]] context_node& node() noexcept { return node_; }
@@ -296,7 +297,7 @@ private:
 
     // drainable
     void drain() noexcept override {
-        if (ex_ != nullptr || taken_ || server_->accepts_still) {
+        if (ex_ != nullptr || over_ || server_->accepts_still) {
             return;
         }
         if (requests_ != 0) {
@@ -323,7 +324,7 @@ private:
     std::uint32_t requests_ = 0;
     bool last_request_ = false;
     bool lingers_ = false;
-    bool taken_ = false; // HTTP has ended, its taker has the stream
+    bool over_ = false; // HTTP has ended: its taker has the stream, or it is being closed
     [[no_unique_address]] connection_log<Observer> log_;
 };
 
@@ -331,7 +332,7 @@ template <buffered_stream Stream, class Observer>
 task<> server_connection<Stream, Observer>::run_taker() {
     flux::detail::raw_connection_over<Stream> raw(stream_, ex_->input.view());
     stream_taker taker = std::move(ex_->taker);
-    taken_ = true;
+    over_ = true;
     release_exchange();
     log_.tell(connection_event::upgraded);
     raw_stream handle(raw);
@@ -344,7 +345,10 @@ task<> server_connection<Stream, Observer>::run_taker() {
 
 template <buffered_stream Stream, class Observer>
 task<> server_connection<Stream, Observer>::say_goodbye() {
-    context_node own(node_, context_node::link::shielded);
+    // A stop before, which may be why there is something to say, does not count; the end of a drain does.
+    over_ = true;
+    node_.limit(no_deadline);
+    context_node own(node_, node_.stopped() ? context_node::link::shielded : context_node::link::inherit_stop);
     const auto inside = co_await flux::detail::enter_request(own);
     if (has_output()) {
         const auto sent = co_await attempt(
