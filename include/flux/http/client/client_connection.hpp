@@ -111,17 +111,9 @@ public:
                 const time_point now = ctx.home().now();
                 const time_point most = std::min(ex.deadline, deadline_after(now, or_for_ever(ex.progress)));
                 auto octets = co_await attempt(with_deadline(most, stream_.receive()));
-                if (!octets) {
-                    co_return fail(break_off(ex, std::move(octets).error()));
+                if (auto why = add_body(ex, std::move(octets))) {
+                    co_return fail(break_off(ex, *std::move(why)));
                 }
-                if (octets->empty()) {
-                    if (ex.framing.kind != body_kind::until_close) {
-                        co_return fail(break_off(ex, error(errc::incomplete_body)));
-                    }
-                    ex.ended = true;
-                    break;
-                }
-                input_.add(*std::move(octets));
             }
             const auto piece = take_piece(ex);
             if (!piece) {
@@ -133,6 +125,41 @@ public:
         }
         finish(ex, true);
         co_return std::string_view();
+    }
+    /// Octets of the body arrived, or its end. Yields what is wrong with that.
+    [[nodiscard]] std::optional<error> add_body(client_exchange& ex, result<received>&& octets) {
+        if (!octets) {
+            return std::move(octets).error();
+        }
+        if (!octets->empty()) {
+            input_.add(*std::move(octets));
+        } else if (ex.framing.kind == body_kind::until_close) {
+            ex.ended = true;
+        } else {
+            return error(errc::incomplete_body);
+        }
+        return std::nullopt;
+    }
+    /// Copies what came of the body, while the request is still being sent and nobody reads. False: enough, or all.
+    [[nodiscard]] bool keep(client_exchange& ex, std::size_t limit) {
+        while (!ex.ended && !ex.failed && !input_.empty()) {
+            if (ex.early.size() >= limit) {
+                return false;
+            }
+            const auto piece = take_piece(ex);
+            if (!piece) {
+                break_later(ex, piece.error());
+                return false;
+            }
+            ex.early.append(*piece);
+            input_.consume(std::exchange(ex.piece, 0U));
+        }
+        return !ex.ended && !ex.failed;
+    }
+    /// The body cannot be read on; the connection is given up once nothing else uses it.
+    void break_later(client_exchange& ex, error e) {
+        e.doing(ex.what()).phase(error_phase::body);
+        ex.failed.emplace(std::move(e));
     }
     /// A body that may be short is read to its end on the side, so that the connection can be used again.
     void abandon(exchange_handle ex) noexcept override {
@@ -280,6 +307,10 @@ public:
         if (ex.framing.kind == body_kind::tunnel) {
             return; // what follows is not HTTP
         }
+        if (ex.failed) {
+            give_up(ex);
+            return;
+        }
         while (!ex.ended && !ex.failed && !input_.empty() && ex.early.size() < early_limit) {
             if (ex.framing.kind == body_kind::until_close ||
                 (ex.framing.kind == body_kind::length && ex.left > early_limit)) {
@@ -325,13 +356,15 @@ private:
         return octets.substr(0, n);
     }
     error break_off(client_exchange& ex, error e) {
-        e.doing(ex.what()).phase(error_phase::body);
-        ex.failed.emplace(std::move(e));
+        break_later(ex, std::move(e));
+        give_up(ex);
+        return *ex.failed;
+    }
+    void give_up(client_exchange& ex) {
         if (!ex.is_hop) {
             ex.end_trace(&*ex.failed);
         }
         finish(ex, false);
-        return *ex.failed;
     }
 
     Stream stream_;

@@ -266,10 +266,11 @@ private:
 // Through a pointer that the client sets: named in next(), each program would compile it (docs/decisions/0007).
 template <class Piece>
 task<Piece> rest_of_early(client_exchange* ex) {
-    if (ex->failed) {
+    const std::string_view early = ex->take_early();
+    if (early.empty() && ex->failed) {
         co_return fail(*ex->failed);
     }
-    co_return ex->take_early();
+    co_return early;
 }
 
 inline task<std::string_view> client_exchange::next() {

@@ -3,8 +3,10 @@
 //
 //   head -> (100 Continue) -> producer -> request_sink -> stream        while the response is read beside it
 //
-// A final response ends the upload if it is 300 or above; the connection cannot be used again then. A connection that
-// breaks while the body is written may still hold a response: it is read before the error counts.
+// A final response ends the upload if it is 300 or above; the connection cannot be used again then. Below, its body is
+// kept, within a limit, while the request is sent to its end: a server that answers while it reads must not be made to
+// wait for a reader. A connection that breaks while the body is written may still hold a response: it is read before the
+// error counts.
 // Deliberately not here: requests that are one write (client.hpp).
 #pragma once
 
@@ -18,6 +20,7 @@
 namespace flux::inline FLUX_ABI::http::detail {
 
 inline constexpr std::size_t upload_threshold = 16'384; // octets of a body that go with the head in one write
+inline constexpr std::size_t kept_answer = 1'048'576;    // octets beside as many as the request has in memory
 
 /// The body of one request, on its way to the stream.
 template <buffered_stream Stream>
@@ -115,6 +118,13 @@ private:
 struct upload_state {
     bool done = false;
     std::optional<error> broken; ///< the connection failed while it was written to
+    context_node* reading = nullptr; ///< what reads the body meanwhile, and ends with the upload
+
+    void stop_reading() const noexcept {
+        if (reading != nullptr) {
+            reading->stop(stop_reason::canceled);
+        }
+    }
 };
 
 template <class Stream>
@@ -146,10 +156,12 @@ task<> send_body(client_connection<Stream>* c, client_exchange* ex, context_node
         }
         node->limit(std::min(ex->deadline,
                              deadline_after(ctx.home().now(), or_for_ever(options.first_byte_timeout))));
+        state->stop_reading();
         co_return;
     }
     if (sink.failed() && sink.failed()->kind() == error_kind::network && !ctx.stopped()) {
         state->broken.emplace(*sink.failed()); // there may be a response all the same
+        state->stop_reading();
         co_return;
     }
     co_await fail(std::move(end).error());
@@ -173,6 +185,21 @@ task<bool> await_head(client_connection<Stream>* c, client_exchange* ex, bool fo
         }
         if (*whole || (for_continue && c->continued())) {
             co_return *whole;
+        }
+    }
+}
+
+/// Takes the body of a response to a request that is still being sent, until that has ended or `limit` octets are kept.
+template <class Stream>
+task<> keep_answer(client_connection<Stream>* c, client_exchange* ex, std::size_t limit) {
+    auto ctx = co_await this_context();
+    while (c->keep(*ex, limit)) {
+        auto octets = co_await attempt(c->stream().receive());
+        if (!octets && ctx.stopped()) {
+            break; // what comes later is for who reads then
+        }
+        if (auto why = c->add_body(*ex, std::move(octets))) {
+            c->break_later(*ex, *std::move(why));
         }
     }
 }
@@ -213,10 +240,17 @@ task<bool> upload_body(client_connection<Stream>* c, client_exchange* ex, contex
     upload_state state;
     task_scope scope(ctx);
     scope.spawn(send_body<Stream>, c, ex, node, &state);
-    using reading = task<bool>;
-    auto whole = co_await attempt(flux::detail::under<reading>(scope.ctx().node(), await_head(c, ex, false)));
+    using answering = task<bool>;
+    auto whole = co_await attempt(flux::detail::under<answering>(scope.ctx().node(), await_head(c, ex, false)));
     if (!whole || to_number(ex->head.status) >= 300) {
         scope.stop();
+    } else if (!state.done && !state.broken) {
+        context_node reading(scope.ctx().node());
+        state.reading = &reading;
+        const auto kept = co_await attempt(flux::detail::under<task<>>(
+            reading, keep_answer(c, ex, kept_answer + ex->body_octets().size())));
+        ignore_result(kept, "what is wrong with the body is noted there");
+        state.reading = nullptr;
     }
     const auto sent = co_await attempt(scope.join());
     if (whole) {
