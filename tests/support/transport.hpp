@@ -60,6 +60,7 @@ public:
     virtual void watch_hangup(flux::hangup_listener* l) noexcept = 0;
     virtual void watch_input(flux::hangup_listener* l) noexcept = 0;
     [[nodiscard]] virtual bool has_input() noexcept = 0;
+    [[nodiscard]] virtual flux::received try_receive() = 0;
     [[nodiscard]] virtual Next* next() noexcept = 0; ///< null once it is closed
 };
 
@@ -172,6 +173,11 @@ public:
     [[nodiscard]] bool is_open() const noexcept { return under() != nullptr && under()->is_open(); }
     void watch_hangup(flux::hangup_listener* l) noexcept { secure_ ? secure_->watch_hangup(l) : plain_->watch_hangup(l); }
     void watch_input(flux::hangup_listener* l) noexcept { secure_ ? secure_->watch_input(l) : plain_->watch_input(l); }
+    [[nodiscard]] flux::received try_receive()
+        requires requires(Next& n) { n.try_receive(); }
+    {
+        return secure_ ? secure_->try_receive() : plain_->try_receive();
+    }
     [[nodiscard]] bool has_input() noexcept { return secure_ ? secure_->has_input() : plain_->has_input(); }
     [[nodiscard]] flux::result<flux::endpoint> peer_endpoint() const {
         return under() == nullptr ? flux::result<flux::endpoint>(flux::fail(flux::errc::closed)) : under()->peer_endpoint();

@@ -66,6 +66,13 @@ public:
             return !stream_.is_open();
         }
     }
+    flux::received try_receive() override {
+        if constexpr (requires { stream_.try_receive(); }) {
+            return stream_.try_receive();
+        } else {
+            return {};
+        }
+    }
     Next* next() noexcept override { return stream_.is_open() ? &stream_.next() : nullptr; }
 
 private:

@@ -5,6 +5,8 @@
 #include "http/client/memory_connector.hpp"
 
 
+#include <support/transport.hpp>
+
 #include <doctest/doctest.h>
 
 #include <string>
@@ -72,7 +74,7 @@ TEST_CASE("an upgrade hands the connection out, with the octets behind the head,
             CHECK(n.heads[0].starts_with(method == "GET" ? "GET /chat HTTP/1.1\r\n" : "CONNECT a.test:81 HTTP/1.1\r\n"));
             CHECK((n.heads[0].find("\r\nConnection: upgrade\r\n") != std::string::npos) == (method == "GET"));
             CHECK(s.is_open());
-            CHECK(s.underlying<testing::memory_stream>() != nullptr);
+            CHECK(s.underlying<test_support::any_stream>() != nullptr);
             CHECK(api.stats().active == 1);
             auto first = co_await hear(s);
             CHECK(first == "first");
