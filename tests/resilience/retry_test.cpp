@@ -3,6 +3,8 @@
 
 #include "http/client/memory_connector.hpp"
 
+#include <support/transport.hpp>
+
 #include <doctest/doctest.h>
 
 #include <string>

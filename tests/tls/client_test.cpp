@@ -60,7 +60,7 @@ void with_secure_peer(memory_net& net, memory_net::script serve, Test test) {
     CHECK(net.open == 0);
 }
 
-using secure_stream = tls::tls_stream<testing::memory_stream>;
+using secure_stream = tls::tls_stream<test_support::any_stream>;
 
 // Answers one request; then says what the request's path names, after a second.
 task<> answers_and_then(peer& p) {
