@@ -164,6 +164,7 @@
 #include <flux/http/server/multipart.hpp>
 #include <flux/http/server/read_body.hpp>
 #include <flux/http/server/server_connection.hpp>
+#include <flux/http/server/spare_descriptor.hpp>
 #include <flux/http/server/server.hpp>
 #include <flux/http/server/serve.hpp>
 #include <flux/http/server/sse.hpp>

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Out of descriptors: existing connections are served, the CPU rests, and accepting recovers when some are free.
+# Out of descriptors: existing connections are served, new ones refused, the CPU rests, and accepting recovers when some
+# are free.
 . "$(dirname "$0")/server.sh"
 need python3
 : >"$work/err"
@@ -25,33 +26,57 @@ def cpu():
     fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-held = [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]  # the backlog takes what is not accepted
-for s in held:
-    s.settimeout(1)
+def refused(s):
+    """Whether the server said 503 or reset the connection. Waits for that."""
+    s.settimeout(20)
+    try:
+        got = s.recv(4096)
+    except ConnectionResetError:
+        return True
+    return got.startswith(b"HTTP/1.1 503")
+
+def connect():
+    s = socket.create_connection(("127.0.0.1", port))
+    s.settimeout(20)
+    return s
+
+held = [connect() for _ in range(100)]  # the backlog takes what is not accepted
 served = []
 for s in held:
     try:
-        if ask(s):
-            served.append(s)
-    except socket.timeout:
+        if not ask(s):
+            break
+    except (ConnectionResetError, BrokenPipeError):
         break
-waiting = [s for s in held if s not in served]
-print(len(served), "connections served,", len(waiting), "wait in the backlog")
+    served.append(s)
+waiting = held[len(served) + 1:]
+print(len(served), "connections served")
 assert 20 < len(served) < 64 and waiting, "the limit was not reached as expected"
+assert all(refused(s) for s in waiting), "a connection for which there is no descriptor is not refused"
+print(len(waiting), "connections refused")
 before, start = cpu(), time.monotonic()
+flood = []
 while time.monotonic() - start < 2:
+    flood += [connect() for _ in range(20)]
     for s in served[:5]:
-        s.settimeout(10)
         assert ask(s), "an existing connection is not served"
     time.sleep(0.1)
 share = (cpu() - before) / (time.monotonic() - start)
-print(f"CPU while out of descriptors: {share:.1%}")
+print(f"CPU while out of descriptors: {share:.1%}, with {len(flood)} new connections")
+assert all(refused(s) for s in flood), "a connection of the flood is not refused"
 assert share < 0.05, "the server spins"
 for s in served[:40]:
     s.close()
-# waiting[0] was asked before: its answer comes once it is accepted
-waiting[0].settimeout(10)
-assert waiting[0].recv(4096).startswith(b"HTTP/1.1 200"), "accepting did not recover"
+for attempt in range(20):  # the server sees the ends of those a moment later
+    late = connect()
+    try:
+        if ask(late):
+            break
+    except (ConnectionResetError, BrokenPipeError):
+        pass
+else:
+    raise SystemExit("accepting did not recover")
+assert ask(served[-1]), "an existing connection is not served"
 print("recovered")
 PY
 stop_server

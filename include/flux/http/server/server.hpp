@@ -13,6 +13,7 @@
 #include <flux/coro/sleep.hpp>
 #include <flux/coro/with.hpp>
 #include <flux/http/server/server_connection.hpp>
+#include <flux/http/server/spare_descriptor.hpp>
 
 #include <algorithm>
 #include <new>
@@ -47,7 +48,8 @@ public:
 
     /// Serves until the ambient context is stopped or the listener is closed, then drains; returns when no
     /// connection is left. Running out of descriptors or memory is no reason to end: accepting backs off from
-    /// 5 ms to 250 ms and existing connections go on.
+    /// 5 ms to 250 ms and existing connections go on. When descriptors stay out, who waits is answered 503, unless
+    /// over_limit is overload::pause.
     /// Cancel   begins the drain, which takes at most drain_notice, drain_timeout, and what handlers need to end
     ///          after that.
     [[nodiscard]] task<> serve(Listener listener) { return run(std::move(listener)); }
@@ -59,6 +61,10 @@ public:
 private:
     // Connections that are being answered 503 at the same time; what comes on top is closed at once.
     static constexpr std::size_t max_turned_away = 1024;
+    // Out of descriptors: the longest wait for some, then how many of those who wait are refused before the next one.
+    static constexpr milliseconds max_pause{250};
+    static constexpr int max_turned_away_at_once = 128;
+    static constexpr bool takes_descriptors = requires(const Listener& l) { l.local_endpoint(); };
 
     task<> run(Listener listener) {
         auto ctx = co_await this_context();
@@ -88,22 +94,40 @@ private:
 
     task<> accept_loop(Listener& listener, task_scope& connections) {
         milliseconds pause(0);
+        int turned_away = 0; // since the last pause
+        detail::spare_descriptor spare;
+        bool has_room = !takes_descriptors || spare.take_back();
         for (;;) {
             while (core_.options.over_limit == overload::pause && is_full()) {
                 core_.room.reset();
                 co_await core_.room.wait();
             }
             auto stream = co_await attempt(listener.accept());
-            if (stream) {
+            has_room = !takes_descriptors || spare.take_back();
+            if (stream && has_room) {
                 pause = milliseconds(0);
                 begin(*std::move(stream), connections);
+                continue;
+            }
+            if (stream) { // in the place of the spare
+                ++core_.stats.accepted;
+                ++core_.stats.refused;
+                detail::turn_away_at_once(*stream, core_.options.retry_after);
+                has_room = spare.take_back();
                 continue;
             }
             if (!is_exhaustion(stream.error())) {
                 co_await fail(std::move(stream).error());
             }
             ++core_.stats.accept_errors;
-            pause = std::clamp(pause * 2, milliseconds(5), milliseconds(250));
+            if (takes_descriptors && has_room && pause == max_pause && turned_away < max_turned_away_at_once &&
+                core_.options.over_limit == overload::refuse && stream.error().code() == std::errc::too_many_files_open) {
+                ++turned_away;
+                spare.give_up();
+                continue;
+            }
+            turned_away = 0;
+            pause = std::clamp(pause * 2, milliseconds(5), max_pause);
             co_await sleep_for(pause);
         }
     }
