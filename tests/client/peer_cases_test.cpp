@@ -236,6 +236,10 @@ void judge(world& w, const ask& a, const outcome& o) {
     if (a.has_body && o.body != a.body) {
         w.complain("the body is " + corpus::printable(o.body.substr(0, 200)));
     }
+    const long usual = o.error_class == "usage" ? 0 : 1; // a request is sent once, unless the case says otherwise
+    if (!a.also.contains("attempts") && o.attempts != usual) {
+        w.complain("attempts is " + std::to_string(o.attempts) + " and not " + std::to_string(usual));
+    }
     for (const auto& [name, value] : a.also) {
         const long is = name == "attempts" ? o.attempts : o.reused;
         if (is != value) {
