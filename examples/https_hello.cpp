@@ -2,9 +2,11 @@
 // A server for https, with a certificate of its own making or with several from files.
 //
 //   https_hello [PORT]                                     self-signed for localhost, 127.0.0.1 and ::1
-//   https_hello PORT --cert CHAIN KEY [--cert CHAIN KEY]... [--workers N]
+//   https_hello PORT --cert CHAIN KEY [--cert CHAIN KEY]... [--ocsp RESPONSE] [--workers N]
 //                                                          clients get the one whose names fit what they ask for,
-//                                                          and the first one if none does
+//                                                          and the first one if none does; with --ocsp the last one
+//                                                          named before it is stapled with that response,
+//                                                          with --ocsp-1.3 in TLS 1.3, too
 //
 // Try:  curl -k https://127.0.0.1:8443/     curl --cacert ca.pem --resolve b.test:8443:127.0.0.1 https://b.test:8443/
 // SIGINT or SIGTERM: requests in flight are answered, then it ends with status 0.
@@ -25,7 +27,7 @@ namespace {
 
 struct arguments {
     std::string port = "8443";
-    std::vector<tls::identity> identities;
+    std::vector<tls::server_settings> identities;
     unsigned workers = 1;
     bool wrong = false;
 };
@@ -35,8 +37,11 @@ arguments parse(int argc, char** argv) {
     for (int i = 1; i < argc; ++i) {
         const std::string_view word = argv[i];
         if (word == "--cert" && i + 2 < argc) {
-            a.identities.push_back(tls::identity::files(argv[i + 1], argv[i + 2]));
+            a.identities.emplace_back(tls::identity::files(argv[i + 1], argv[i + 2]));
             i += 2;
+        } else if ((word == "--ocsp" || word == "--ocsp-1.3") && i + 1 < argc && !a.identities.empty()) {
+            a.identities.back().ocsp_response = tls::source::file(argv[++i]);
+            a.identities.back().ocsp_in_tls_1_3 = word == "--ocsp-1.3";
         } else if (word == "--workers" && i + 1 < argc) {
             a.workers = static_cast<unsigned>(std::strtoul(argv[++i], nullptr, 10));
         } else if (i == 1 && !word.starts_with("-")) {
@@ -48,10 +53,10 @@ arguments parse(int argc, char** argv) {
     return a;
 }
 
-tls::server_config_ptr configure(const std::vector<tls::identity>& identities) {
+tls::server_config_ptr configure(const std::vector<tls::server_settings>& identities) {
     auto config = std::make_shared<tls::server_config>();
-    for (const tls::identity& i : identities) {
-        auto context = tls::server_context::make(tls::server_settings(i)).value();
+    for (const tls::server_settings& i : identities) {
+        auto context = tls::server_context::make(i).value();
         config->table().set_all(context);
         if (&i == &identities.front()) {
             config->table().set_default(context);
@@ -65,7 +70,7 @@ tls::server_config_ptr configure(const std::vector<tls::identity>& identities) {
 int main(int argc, char** argv) {
     arguments a = parse(argc, argv);
     if (a.wrong) {
-        std::fprintf(stderr, "usage: https_hello [PORT] [--cert CHAIN KEY]... [--workers N]\n");
+        std::fprintf(stderr, "usage: https_hello [PORT] [--cert CHAIN KEY]... [--ocsp RESPONSE] [--workers N]\n");
         return 2;
     }
     http::router app;
@@ -75,7 +80,7 @@ int main(int argc, char** argv) {
     tls::server_config_ptr config;
     try {
         if (a.identities.empty()) {
-            a.identities.push_back(tls::self_signed({"localhost", "127.0.0.1", "::1"}).value());
+            a.identities.emplace_back(tls::self_signed({"localhost", "127.0.0.1", "::1"}).value());
         }
         config = configure(a.identities);
     } catch (const flux::error& e) {

@@ -13,8 +13,10 @@
 #include <flux/tls/engine.hpp>
 #include <flux/tls/aesni.hpp>
 #include <flux/tls/client_hello.hpp>
+#include <flux/tls/ocsp_staple.hpp>
 #include <flux/tls/pem.hpp>
 #include <flux/tls/settings.hpp>
+#include <flux/tls/ticket_keys.hpp>
 #include <flux/tls/context.hpp>
 #include <flux/tls/certificate_table.hpp>
 #include <flux/tls/certificate_files.hpp>

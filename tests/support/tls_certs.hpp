@@ -126,6 +126,19 @@ public:
         serial = serial.substr(0, serial.find('\n'));
         return "R\t350101000000Z\t250101000000Z\t" + serial + "\tunknown\t/CN=" + p.name + "\n";
     }
+    /// What `by` says of `p` as an OCSP responder: 'V' good or 'R' revoked, good for 30 days. Returns its path, DER.
+    std::string ocsp_response(const pair& by, const pair& p, char status) {
+        const std::string base = path("ocsp_" + p.name + "_by_" + by.name + status);
+        std::string line = revoked_line(p);
+        if (status == 'V') {
+            line = "V\t350101000000Z\t" + line.substr(line.find('\t', 16));
+        }
+        spew(base + ".index", line);
+        run("openssl ocsp -issuer " + by.cert + " -cert " + p.cert + " -reqout " + base + ".req -no_nonce");
+        run("openssl ocsp -index " + base + ".index -CA " + by.cert + " -rsigner " + by.cert + " -rkey " + by.key + " -reqin " +
+            base + ".req -respout " + base + ".der -ndays 30");
+        return base + ".der";
+    }
     void run(const std::string& command) const {
         if (std::system(("(" + command + ") >" + dir_ + "/log 2>&1").c_str()) != 0) {
             throw std::runtime_error(command + "\n" + slurp(dir_ + "/log"));

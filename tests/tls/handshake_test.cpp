@@ -326,24 +326,4 @@ TEST_CASE("on_peer judges a resumed session by what the server had shown") {
     CHECK(why == "TLS: not available here: certificate refused");
 }
 
-TEST_CASE("a server that verifies its clients resumes nothing: every client shows who it is") {
-    tls::server_settings strict(tls::identity::files(cert_a().chain, cert_a().key));
-    strict.clients = tls::client_verification::required;
-    strict.client_authorities = tls::trust::file(ca().cert);
-    int asked = 0;
-    strict.on_peer = tls::make_peer_check([&](const tls::peer_info&) -> result<void> {
-        ++asked;
-        return {};
-    });
-    const auto s = server_of(strict);
-    tls::client_settings settings = test_support::trusting(ca());
-    settings.own = tls::identity::files(cert_a().chain, cert_a().key);
-    const auto c = client_of(settings);
-    auto sessions = std::make_shared<tls::session_cache>();
-    for (int i = 1; i <= 3; ++i) {
-        CHECK(!connect_once(c, s, sessions, "k"));
-        CHECK(asked == i);
-    }
-}
-
 } // TEST_SUITE

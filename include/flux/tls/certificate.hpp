@@ -222,7 +222,6 @@ public:
         return !body.failed() && body.empty();
     }
 
-private:
     [[nodiscard]] static std::string hexadecimal(std::string_view octets) {
         constexpr char digits[] = "0123456789abcdef";
         std::string text;
@@ -231,30 +230,6 @@ private:
             text += digits[static_cast<std::uint8_t>(c) & 15];
         }
         return text;
-    }
-    [[nodiscard]] static signature_kind signature(der_reader algorithm) {
-        const std::string_view id = algorithm.take(der::oid);
-        if (id.size() == oid::pkcs1.size() + 1 && id.starts_with(oid::pkcs1)) {
-            const char last = id.back();
-            if (last == 10) { // PSS: the hash is a parameter, and SHA-1 where there is none
-                return pss_signature(algorithm);
-            }
-            return last >= 11 && last <= 14 ? signature_kind::strong : signature_kind::weak;
-        }
-        if (id.starts_with(oid::ecdsa_sha2) || (id.size() == 3 && id.starts_with(oid::edwards))) {
-            return signature_kind::strong;
-        }
-        return id == oid::ecdsa_sha1 || id == oid::dsa_sha1 ? signature_kind::weak : signature_kind::unknown;
-    }
-    [[nodiscard]] static signature_kind pss_signature(der_reader algorithm) {
-        der_reader parameters = algorithm.enter(der::sequence);
-        if (parameters.tag() != der::constructed(0)) {
-            return signature_kind::weak;
-        }
-        der_reader wrapper = parameters.enter(der::constructed(0));
-        der_reader hash = wrapper.enter(der::sequence);
-        const std::string_view id = hash.take(der::oid);
-        return hash.failed() || id == oid::sha1 ? signature_kind::weak : signature_kind::strong;
     }
     // UTCTime or GeneralizedTime, in the one form that RFC 5280 4.1.2.5 allows.
     [[nodiscard]] static bool time(der_reader& in, unix_seconds& to) {
@@ -289,6 +264,32 @@ private:
         const std::int64_t days = era * 146'097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719'468;
         to = ((days * 24 + fields[3]) * 60 + fields[4]) * 60 + fields[5];
         return true;
+    }
+
+private:
+    [[nodiscard]] static signature_kind signature(der_reader algorithm) {
+        const std::string_view id = algorithm.take(der::oid);
+        if (id.size() == oid::pkcs1.size() + 1 && id.starts_with(oid::pkcs1)) {
+            const char last = id.back();
+            if (last == 10) { // PSS: the hash is a parameter, and SHA-1 where there is none
+                return pss_signature(algorithm);
+            }
+            return last >= 11 && last <= 14 ? signature_kind::strong : signature_kind::weak;
+        }
+        if (id.starts_with(oid::ecdsa_sha2) || (id.size() == 3 && id.starts_with(oid::edwards))) {
+            return signature_kind::strong;
+        }
+        return id == oid::ecdsa_sha1 || id == oid::dsa_sha1 ? signature_kind::weak : signature_kind::unknown;
+    }
+    [[nodiscard]] static signature_kind pss_signature(der_reader algorithm) {
+        der_reader parameters = algorithm.enter(der::sequence);
+        if (parameters.tag() != der::constructed(0)) {
+            return signature_kind::weak;
+        }
+        der_reader wrapper = parameters.enter(der::constructed(0));
+        der_reader hash = wrapper.enter(der::sequence);
+        const std::string_view id = hash.take(der::oid);
+        return hash.failed() || id == oid::sha1 ? signature_kind::weak : signature_kind::strong;
     }
     [[nodiscard]] static bool name(std::string_view whole, std::string& text) {
         der_reader outer(whole);

@@ -5,8 +5,8 @@
 //
 // Whoever makes a handshake looks at the files' stamps, at most once per interval, so nothing runs in the background
 // and a server that nobody talks to does nothing. What was half written is refused and looked at again when it
-// changes. Connections that exist keep what they have; tickets of the replaced context are not taken any more.
-// Deliberately not here: getting certificates.
+// changes. Connections that exist keep what they have, and so do sessions: the replaced context and the new one share
+// the secrets of their tickets. Deliberately not here: getting certificates.
 #pragma once
 
 #include <flux/tls/certificate_table.hpp>
@@ -30,6 +30,7 @@ struct certificate_status {
     std::string file;               ///< of the chain
     std::vector<std::string> names;
     unix_seconds expires = 0;       ///< of the certificate that is served
+    unix_seconds staple_expires = 0; ///< of the OCSP response that goes with it; 0: none
     std::uint64_t reloads = 0;      ///< that were served
     std::uint64_t failures = 0;     ///< to load what the files had become
     std::string last_failure;       ///< empty after a reload
@@ -54,8 +55,11 @@ public:
     [[nodiscard]] result<void> add(certificate_table& table, const server_settings& settings, bool as_default = true) {
         const std::lock_guard lock(mutex_);
         followed f(settings, as_default);
+        if (f.settings.ticket_secrets == nullptr) {
+            f.settings.ticket_secrets = std::make_shared<ticket_keys>();
+        }
         f.stamps = stamps_of(settings);
-        auto made = server_context::make(settings);
+        auto made = server_context::make(f.settings);
         if (!made) {
             return flux::fail(std::move(made).error());
         }
@@ -179,6 +183,7 @@ private:
         f.status.file = f.settings.own.chain().path();
         f.status.names = names;
         f.status.expires = context->expires();
+        f.status.staple_expires = context->staple_expires();
     }
 
     const milliseconds every_;

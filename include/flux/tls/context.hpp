@@ -6,13 +6,15 @@
 //
 // Fixed for everybody: TLS 1.2 and 1.3, nine suites with forward secrecy and authenticated encryption, X25519
 // before P-256 and P-384, no session cache (the library's is one for all contexts of the process, and would resume
-// a session of one virtual host at another), tickets whose keys belong to one context. What the linked library
+// a session of one virtual host at another), tickets for servers of the same names only. What the linked library
 // cannot do is an error here. Deliberately not here: which context a client gets (certificate_table.hpp).
 #pragma once
 
 #include <flux/tls/aesni.hpp>
 #include <flux/tls/engine.hpp>
+#include <flux/tls/ocsp_staple.hpp>
 #include <flux/tls/settings.hpp>
+#include <flux/tls/ticket_keys.hpp>
 
 #include <algorithm>
 #include <cstdlib>
@@ -121,6 +123,7 @@ public:
         for (const std::string& der : *chain) {
             joined += der;
         }
+        own_octets_ = joined.size();
         const int r = chain->size() == 1
                           ? ::wolfSSL_CTX_use_certificate_buffer(native(), octets_of(joined), static_cast<long>(joined.size()),
                                                                  WOLFSSL_FILETYPE_ASN1)
@@ -135,7 +138,7 @@ public:
         const int loaded = ::wolfSSL_CTX_use_PrivateKey_buffer(native(), octets_of(*key), static_cast<long>(key->size()),
                                                                WOLFSSL_FILETYPE_ASN1);
         const bool belongs = loaded == WOLFSSL_SUCCESS && is_pair(*key, own.front());
-        ::explicit_bzero(key->data(), key->size());
+        wipe(*key);
         if (loaded != WOLFSSL_SUCCESS) {
             return flux::fail(make_error(errc::bad_file, key_name + ": no usable private key"));
         }
@@ -144,6 +147,31 @@ public:
         }
         return {};
     }
+
+    /// The issuer of the own certificate, which must be in its chain, may vouch for OCSP responses. It vouches for no
+    /// client: a path must end at one of the anchors().
+    [[nodiscard]] result<void> add_issuer(const identity& i, const std::vector<certificate>& own) {
+        auto text = i.chain().read();
+        if (!text) {
+            return flux::fail(std::move(text).error());
+        }
+        const std::string name = i.chain().name("certificate");
+        auto chain = read_certificates(*text, name);
+        if (!chain) {
+            return flux::fail(std::move(chain).error());
+        }
+        for (std::size_t k = 0; k < chain->size() && k < own.size(); ++k) {
+            const std::string& der = (*chain)[k];
+            if (own[k].subject_name == own.front().issuer_name &&
+                ::wolfSSL_CTX_load_verify_buffer_ex(native(), octets_of(der), static_cast<long>(der.size()), WOLFSSL_FILETYPE_ASN1,
+                                                    0, WOLFSSL_LOAD_FLAG_DATE_ERR_OKAY) == WOLFSSL_SUCCESS) {
+                return {};
+            }
+        }
+        return flux::fail(make_error(errc::bad_setting, name + ": ocsp_response needs the issuer's certificate in the chain"));
+    }
+    /// Octets of the own chain.
+    [[nodiscard]] std::size_t own_octets() const noexcept { return own_octets_; }
 
     [[nodiscard]] result<void> set_trust(const trust& t) {
         if (t.uses_system()) {
@@ -309,20 +337,27 @@ private:
             return text;
         }
         auto blocks = read_pem(*text, name);
+        wipe(*text);
         if (!blocks) {
             return flux::fail(std::move(blocks).error());
         }
+        result<std::string> key = flux::fail(make_error(errc::bad_file, name + ": no private key in it"));
         for (pem_block& b : *blocks) {
-            if (!b.label.ends_with("PRIVATE KEY")) {
-                continue;
+            if (b.label.ends_with("PRIVATE KEY") && !key) {
+                if (b.label.starts_with("ENCRYPTED") || b.text.find("ENCRYPTED") != std::string::npos) {
+                    key = flux::fail(make_error(errc::bad_file, name + ": the private key is encrypted"));
+                    break;
+                }
+                key = std::move(b.der);
             }
-            if (b.label.starts_with("ENCRYPTED") || b.text.find("ENCRYPTED") != std::string::npos) {
-                return flux::fail(make_error(errc::bad_file, name + ": the private key is encrypted"));
-            }
-            return std::move(b.der);
         }
-        return flux::fail(make_error(errc::bad_file, name + ": no private key in it"));
+        for (pem_block& b : *blocks) {
+            wipe(b.text);
+            wipe(b.der);
+        }
+        return key;
     }
+    static void wipe(std::string& secret) noexcept { ::explicit_bzero(secret.data(), secret.size()); }
     [[nodiscard]] result<void> add_authorities(const source& s, bool skip_bad) {
         const std::string name = s.name("certificate authorities");
         auto text = s.read();
@@ -350,6 +385,7 @@ private:
 
     context_ptr context_;
     anchor_set anchors_;
+    std::size_t own_octets_ = 0;
 };
 
 [[nodiscard]] inline result<std::string> joined_protocols(const std::vector<std::string>& names) {
@@ -375,7 +411,7 @@ public:
     /// Errors   errc::bad_file, bad_setting, weak_key: nothing has been opened to the network by then. Reads files.
     [[nodiscard]] static result<std::shared_ptr<const server_context>> make(const server_settings& s) {
         std::shared_ptr<server_context> c(new server_context(s));
-        if (auto r = c->load(s); !r) {
+        if (auto r = c->load(c->settings_); !r) {
             return flux::fail(std::move(r).error());
         }
         return std::shared_ptr<const server_context>(std::move(c));
@@ -383,12 +419,20 @@ public:
 
     [[nodiscard]] WOLFSSL_CTX* native() const noexcept { return core_.native(); }
     [[nodiscard]] const server_settings& settings() const noexcept { return settings_; }
+    /// When the stapled response becomes too old to be sent; 0: there is none, or it says nothing about it.
+    [[nodiscard]] unix_seconds staple_expires() const noexcept {
+        return older_ != nullptr ? older_->staple_expires() : staple_.expires();
+    }
     /// The own chain, the server's certificate first.
     [[nodiscard]] const std::vector<certificate>& chain() const noexcept { return own_; }
     [[nodiscard]] unix_seconds expires() const noexcept { return own_.front().not_after; }
 
-    /// An engine for one connection. Params: `protocol` what ALPN chose; empty: none.
-    [[nodiscard]] result<std::unique_ptr<engine>> connect(std::string_view protocol) const {
+    /// An engine for one connection.
+    /// Params   protocol  what ALPN chose; empty: none.  offers_tls_1_3  whether the client does. Errors  as engine::make().
+    [[nodiscard]] result<std::unique_ptr<engine>> connect(std::string_view protocol, bool offers_tls_1_3 = true) const {
+        if (!offers_tls_1_3 && older_ != nullptr) {
+            return older_->connect(protocol);
+        }
         engine_setup setup;
         setup.context = native();
         setup.is_server = true;
@@ -401,7 +445,11 @@ public:
     }
 
 private:
-    explicit server_context(const server_settings& s) : settings_(s) {}
+    explicit server_context(const server_settings& s) : settings_(s) {
+        if (settings_.ticket_secrets == nullptr) {
+            settings_.ticket_secrets = std::make_shared<ticket_keys>();
+        }
+    }
 
     [[nodiscard]] result<void> load(const server_settings& s) {
         if (auto r = core_.begin(true, s); !r) {
@@ -442,10 +490,8 @@ private:
         }
         return set_staple(s);
     }
-    // The library's tickets do not hold the client's certificate, so a resumed session would be one of a client that
-    // nobody can name: where clients are verified, every handshake is a full one.
     [[nodiscard]] result<void> set_tickets(const server_settings& s) {
-        if (s.tickets == 0 || s.clients != client_verification::none) {
+        if (s.tickets == 0) {
             ::wolfSSL_CTX_no_ticket_TLSv13(native());
             ::wolfSSL_CTX_NoTicketTLSv12(native());
             return {};
@@ -454,13 +500,83 @@ private:
                                ::wolfSSL_CTX_set_num_tickets(native(), s.tickets) != WOLFSSL_SUCCESS)) {
             return detail::context_core::bad("that many tickets cannot be sent");
         }
-        return {};
+        constexpr std::int64_t week = 604'800;
+        const std::int64_t lifetime = s.ticket_lifetime.count();
+        if (lifetime < 1 || lifetime > week) {
+            return detail::context_core::bad("ticket_lifetime must be 1 s to 7 days");
+        }
+        std::vector<std::string> names = own_.front().dns_names;
+        for (const auto* more : {&own_.front().addresses, &own_.front().uris}) {
+            names.insert(names.end(), more->begin(), more->end());
+        }
+        const bool verifies = s.clients != client_verification::none;
+        const bool installed = tickets_.install(*native(), s.ticket_secrets,
+                                                std::move(names), lifetime, verifies, s.clients == client_verification::required);
+        return installed ? result<void>() : detail::context_core::bad("the TLS library cannot make tickets");
     }
+    // Stapling in TLS 1.3 loses memory for each client that asks (wolfSSL 5.5.4), and it is a context as a whole that
+    // staples: so those who can do no better than TLS 1.2 get one of their own.
     [[nodiscard]] result<void> set_staple(const server_settings& s) {
         if (s.ocsp_response.empty()) {
-            return {};
+            return s.ocsp_in_tls_1_3 ? detail::context_core::bad("ocsp_in_tls_1_3 needs an ocsp_response") : result<void>();
         }
-        return detail::context_core::bad("stapled OCSP responses are not supported");
+        if (s.max_version == version::tls_1_2 || s.ocsp_in_tls_1_3) {
+            return staple(s);
+        }
+        if (s.min_version == version::tls_1_3) {
+            return detail::context_core::bad("ocsp_response with TLS 1.3 alone needs ocsp_in_tls_1_3");
+        }
+        server_settings older = s;
+        older.max_version = version::tls_1_2;
+        auto made = make(older);
+        if (!made) {
+            return flux::fail(std::move(made).error());
+        }
+        older_ = *std::move(made);
+        return {};
+    }
+    [[nodiscard]] result<void> staple(const server_settings& s) {
+        auto response = s.ocsp_response.read();
+        if (!response) {
+            return flux::fail(std::move(response).error());
+        }
+        const std::string name = s.ocsp_response.name("OCSP response");
+        if (auto r = staple_.take(*std::move(response), name, own_.front(), std::time(nullptr)); !r) {
+            return r;
+        }
+        if (auto r = core_.add_issuer(s.own, own_); !r) {
+            return r;
+        }
+        if (!staple_.install(*native())) {
+            return detail::context_core::bad("the TLS library cannot staple OCSP responses");
+        }
+        return prove_staple(name);
+    }
+    // The library judges a response when a client asks, and a bad one fails that client's handshake: one is made here.
+    [[nodiscard]] result<void> prove_staple(const std::string& name) const {
+        const bool old = settings_.min_version == version::tls_1_2; // loses nothing
+        const detail::context_ptr client(::wolfSSL_CTX_new(old ? ::wolfTLSv1_2_client_method() : ::wolfTLSv1_3_client_method()));
+        auto server = connect({});
+        if (client == nullptr || !server) {
+            return flux::fail(make_error(errc::out_of_memory));
+        }
+        engine_callbacks::install(*client, WOLFSSL_VERIFY_NONE);
+        engine_setup setup;
+        setup.context = client.get();
+        auto asking = engine::make(setup);
+        if (!asking || !detail::staple_box::ask_for(*(*asking)->native())) {
+            return detail::context_core::bad("the TLS library cannot ask for OCSP responses");
+        }
+        const auto hello = (*asking)->handshake();
+        (*server)->feed((*asking)->output().view());
+        if (hello != engine::progress::want_more || (*server)->handshake() != engine::progress::want_more) {
+            return flux::fail(make_error(errc::bad_file, name + ": " + (*server)->take_error().message()));
+        }
+        // What was sent has room for the response, or it is not in there.
+        if ((*server)->output().size() < staple_.size() + core_.own_octets()) {
+            return flux::fail(make_error(errc::bad_file, name + ": the TLS library does not take it for one about this certificate"));
+        }
+        return {};
     }
     [[nodiscard]] static peer_check with_allowed_uris(const server_settings& s) {
         if (s.allowed_uris.empty()) {
@@ -482,6 +598,9 @@ private:
     detail::context_core core_;
     std::vector<certificate> own_;
     peer_check check_;
+    detail::ticket_box tickets_;
+    detail::staple_box staple_;
+    std::shared_ptr<const server_context> older_; // for clients without TLS 1.3, where it differs; else null
 };
 
 /// What a client's connections are made from.

@@ -297,7 +297,7 @@ public:
             if (!is_server_) { // the ticket that was offered does not go with the secrets that there are now
                 ::wolfSSL_set_SessionTicket(ssl_.get(), nullptr, 0);
             }
-            return progress::done;
+            return session_peer_is_welcome() ? progress::done : progress::failed;
         }
         const progress step = outcome(r);
         if (step == progress::closed) { // close_notify in the middle of a handshake
@@ -394,7 +394,7 @@ public:
         const int r = ::wolfSSL_ALPN_GetProtocol(ssl_.get(), &name, &size);
         return r == WOLFSSL_SUCCESS ? std::string_view(name, size) : std::string_view();
     }
-    /// The peer's chain, its own certificate first; empty where it showed none, or the session was resumed.
+    /// The peer's chain, its own certificate first; empty where it showed none, and at a client that resumed a session.
     [[nodiscard]] const std::vector<certificate>& peer_chain() const noexcept { return chain_; }
     [[nodiscard]] std::string_view peer_der() const noexcept { return leaf_der_; }
 
@@ -410,6 +410,38 @@ public:
     }
     /// Before the handshake.
     void resume(WOLFSSL_SESSION& session) noexcept { ::wolfSSL_set_session(ssl_.get(), &session); }
+
+    // ---- a server's tickets (ticket_keys.hpp) ----
+    /// The chain that the client of this connection has shown, now or when its session began; DER.
+    [[nodiscard]] const std::vector<std::string>& session_ders() const noexcept { return resumed() ? session_ders_ : ders_; }
+    void forget_session_peer() noexcept {
+        session_chain_.clear();
+        session_ders_.clear();
+    }
+    /// The client of a session that may be resumed is judged as if it had shown its chain now: dates, revocation lists,
+    /// authorities and names. False: it has to show it.
+    [[nodiscard]] bool take_session_peer(const std::vector<std::string>& ders, unix_seconds now) {
+        std::vector<certificate> chain;
+        for (const std::string& der : ders) {
+            auto c = parse_certificate(der);
+            if (!c) {
+                return false;
+            }
+            chain.push_back(*std::move(c));
+        }
+        if (chain.empty() || explain_chain(chain, expected_, now) || judge_chain(chain, expected_)) {
+            return false;
+        }
+        const auto path = path_to_anchor(chain, *expected_.anchors);
+        for (const std::size_t i : *path) {
+            if (!library_verifies(ders[i])) {
+                return false;
+            }
+        }
+        session_chain_ = std::move(chain);
+        session_ders_ = ders;
+        return true;
+    }
 
     [[nodiscard]] WOLFSSL* native() const noexcept { return ssl_.get(); }
 
@@ -603,6 +635,12 @@ private:
             return true;
         }
         leaf_der_ = std::string(der_of(store, 0));
+        if (is_server_) {
+            ders_.clear();
+            for (int i = 0; i < store.totalCerts; ++i) {
+                ders_.emplace_back(der_of(store, i));
+            }
+        }
         finding_ = judge_chain(chain_, expected_);
         if (!finding_) {
             finding_ = unverified_authority(store);
@@ -624,14 +662,32 @@ private:
         }
         const auto path = path_to_anchor(chain_, *expected_.anchors);
         for (std::size_t i = 1; path && i < path->size(); ++i) {
-            const std::string_view der = der_of(store, static_cast<int>((*path)[i]));
-            if (::wolfSSL_CertManagerVerifyBuffer(::wolfSSL_CTX_GetCertManager(context_),
-                                                  reinterpret_cast<const unsigned char*>(der.data()),
-                                                  static_cast<long>(der.size()), WOLFSSL_FILETYPE_ASN1) != WOLFSSL_SUCCESS) {
+            if (!library_verifies(der_of(store, static_cast<int>((*path)[i])))) {
                 return finding(errc::unknown_authority, detail::quoted(chain_[(*path)[i]].subject) + " cannot be verified");
             }
         }
         return std::nullopt;
+    }
+    [[nodiscard]] bool library_verifies(std::string_view der) const noexcept {
+        return ::wolfSSL_CertManagerVerifyBuffer(::wolfSSL_CTX_GetCertManager(context_),
+                                                 reinterpret_cast<const unsigned char*>(der.data()),
+                                                 static_cast<long>(der.size()), WOLFSSL_FILETYPE_ASN1) == WOLFSSL_SUCCESS;
+    }
+    // The client of a resumed session, once it has proved to own it. The library has no way to send an alert by now.
+    [[nodiscard]] bool session_peer_is_welcome() {
+        if (!is_server_ || session_chain_.empty() || !resumed()) {
+            return true;
+        }
+        chain_ = std::move(session_chain_);
+        leaf_der_ = session_ders_.front();
+        if (on_peer_ != nullptr) {
+            ask_on_peer(true);
+        }
+        if (finding_) {
+            close();
+            failed_ = true;
+        }
+        return !finding_;
     }
     void ask_on_peer(bool was_resumed) {
         peer_info who;
@@ -657,6 +713,9 @@ private:
     std::string host_;
     std::vector<certificate> chain_;
     std::string leaf_der_;
+    std::vector<std::string> ders_;           // a server's: of chain_
+    std::vector<certificate> session_chain_;  // of the session that its client wants to resume
+    std::vector<std::string> session_ders_;
     std::optional<finding> finding_;
     unique_function<result<void>(const peer_info&)>* on_peer_;
     WOLFSSL_CTX* context_;

@@ -98,6 +98,10 @@ private:
         return failed(std::strerror(errno));
     }
     std::string all;
+    struct ::stat facts {};
+    if (::fstat(fd.get(), &facts) == 0 && facts.st_size > 0 && static_cast<std::uint64_t>(facts.st_size) <= limit) {
+        all.reserve(static_cast<std::size_t>(facts.st_size) + 2 * 16'384); // a key leaves no copies behind
+    }
     for (;;) {
         const std::size_t before = all.size();
         all.resize(before + 16'384);

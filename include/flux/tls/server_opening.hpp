@@ -56,7 +56,7 @@ public:
                     make_error(errc::no_common_protocol, "the client offers " + list_of(hello.protocols))));
             }
             if (begun) {
-                begun = make_engine(pipe, protocol, seen.view());
+                begun = make_engine(pipe, protocol, hello.offers_version(0x0304), seen.view());
             }
         }
         if (!begun) {
@@ -66,8 +66,8 @@ public:
 
 private:
     template <class Next>
-    [[nodiscard]] result<void> make_engine(record_pipe<Next>& pipe, const std::string& protocol, std::string_view seen) {
-        auto made = chosen->connect(protocol);
+    [[nodiscard]] result<void> make_engine(record_pipe<Next>& pipe, const std::string& protocol, bool offers_tls_1_3, std::string_view seen) {
+        auto made = chosen->connect(protocol, offers_tls_1_3);
         if (!made) {
             return flux::fail(std::move(made).error());
         }

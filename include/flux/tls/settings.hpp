@@ -22,6 +22,7 @@
 namespace flux::inline FLUX_ABI::tls {
 
 struct peer_info;
+class ticket_keys; // ticket_keys.hpp
 
 /// A piece of configuration that is in a file, or in memory. Files are read when a context is made.
 class source {
@@ -139,8 +140,12 @@ struct server_settings : common_settings {
     client_verification clients = client_verification::none;
     trust client_authorities;     ///< with clients != none: who may vouch for them; the system's are never implied
     std::vector<std::string> allowed_uris; ///< with clients != none: a client needs one of these as URI name (SPIFFE); empty: any
-    source ocsp_response;         ///< DER, sent to clients that ask for a stapled status
+    source ocsp_response;         ///< DER, sent to clients that ask for a stapled status; the chain needs the issuer then
+    /// Also in TLS 1.3, where wolfSSL 5.5.4 loses about 5 KiB of memory for each client that asks for a status.
+    bool ocsp_in_tls_1_3 = false;
     unsigned tickets = 1;         ///< for resumption, per full TLS 1.3 handshake; 0: no resumption
+    std::chrono::seconds ticket_lifetime{7'200};  ///< a session is resumed for so long; 1 s to 7 days [RFC 8446 4.6.1]
+    std::shared_ptr<ticket_keys> ticket_secrets;  ///< shared with other contexts; null: the context has its own
 };
 
 /// What a client asks of servers.
