@@ -259,6 +259,58 @@ def drain():
     assert whole == 40 and ended == 42
 
 
+def events():
+    count = min(5000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 200)
+    ask_once()
+    before = rss()
+    selector = selectors.DefaultSelector()
+    for _ in range(count):
+        s = connect()
+        s.sendall(b"GET /time HTTP/1.1\r\nHost: a\r\n\r\n")
+        s.setblocking(False)
+        selector.register(s, selectors.EVENT_READ, [0, b""])  # events so far, and the end of what came
+
+    def read(seconds, enough):
+        end, ended, whole = time.monotonic() + seconds, 0, 0
+        while selector.get_map() and time.monotonic() < end and not enough():
+            for key, _ in selector.select(0.1):
+                try:
+                    data = key.fileobj.recv(65536)
+                except ConnectionResetError:
+                    data = b""
+                key.data[0] += data.count(b"data: ")
+                key.data[1] = (key.data[1] + data)[-5:]
+                if not data:
+                    ended += 1
+                    whole += key.data[1] == b"0\r\n\r\n"
+                    selector.unregister(key.fileobj)
+                    key.fileobj.close()
+        return ended, whole
+
+    fewest = lambda: min(key.data[0] for key in selector.get_map().values())
+    start = time.monotonic()
+    looked = [start]
+
+    def three_each():
+        if time.monotonic() - looked[0] < 0.2:
+            return False
+        looked[0] = time.monotonic()
+        return fewest() >= 3
+    assert read(60, three_each)[0] == 0, "a stream ended"
+    took = time.monotonic() - start
+    fresh = max(ask_once() for _ in range(20))
+    each = (rss() - before) / count
+    print(f"{count} streams of events: three each in {took:.1f} s, {each / 1024:.1f} KiB each, a fresh client waits at most "
+          f"{fresh * 1000:.1f} ms")
+    assert fewest() >= 3, "a stream starves"
+    assert each < 16384, "too much memory for a stream"
+    start = time.monotonic()
+    os.kill(pid, signal.SIGTERM)
+    ended, whole = read(30, lambda: False)
+    print(f"SIGTERM: {ended} streams ended, {whole} of them whole, in {time.monotonic() - start:.1f} s")
+    assert ended == whole == count, "streams hold up the end, or break off"
+
+
 if __name__ == "__main__":
     port, pid = int(sys.argv[2]), int(sys.argv[3])
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
