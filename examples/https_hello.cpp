@@ -9,10 +9,14 @@
 //                                                          with --ocsp-1.3 in TLS 1.3, too
 //
 // Try:  curl -k https://127.0.0.1:8443/     curl --cacert ca.pem --resolve b.test:8443:127.0.0.1 https://b.test:8443/
+//       curl -k https://127.0.0.1:8443/stream/1000000000 -o /dev/null       curl -kT big.iso -X POST https://127.0.0.1:8443/count
 // SIGINT or SIGTERM: requests in flight are answered, then it ends with status 0.
 #include <flux.hpp>
 #include <flux/tls.hpp>
 
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -65,6 +69,39 @@ tls::server_config_ptr configure(const std::vector<tls::server_settings>& identi
     return config;
 }
 
+// As many octets as the path says, never more than a piece of them in memory.
+flux::task<> stream(http::request& req, http::responder& out) {
+    std::uint64_t left = 0;
+    if (!http::parse_decimal(req.param("octets"), std::uint64_t{1} << 40, left)) {
+        out.code(http::status::bad_request);
+        co_return;
+    }
+    const std::string piece(65'536, 'x');
+    out.length(left);
+    while (left != 0) {
+        const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(left, piece.size()));
+        co_await out.write(std::string_view(piece).substr(0, n));
+        left -= n;
+    }
+}
+
+flux::task<http::response> count(http::request& req) {
+    std::uint64_t octets = 0;
+    for (;;) {
+        const std::string_view piece = co_await req.body().next();
+        if (piece.empty()) {
+            break;
+        }
+        octets += piece.size();
+    }
+    co_return http::text(std::to_string(octets) + "\n");
+}
+
+flux::task<http::response> slow(http::request&) {
+    co_await flux::sleep_for(std::chrono::seconds(1));
+    co_return http::text("slow\n");
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -76,6 +113,9 @@ int main(int argc, char** argv) {
     http::router app;
     app.get("/", [](http::request&) { return http::text("Hello, TLS!\n"); });
     app.get("/hello/{name}", [](http::request& req) { return http::text("Hello, " + std::string(req.param("name")) + "!\n"); });
+    app.get("/stream/{octets}", stream);
+    app.get("/slow", slow);
+    app.post("/count", count);
     app.get("/big/{octets}", [](http::request&, std::uint32_t n) { return http::text(std::string(n % 100'000'001, 'x')); });
     tls::server_config_ptr config;
     try {
@@ -89,5 +129,7 @@ int main(int argc, char** argv) {
     }
     flux::serve_options options;
     options.workers = a.workers;
+    options.server.limits.body_octets = std::uint64_t{64} << 30;
+    options.server.handler_timeout = flux::hours(1); // the sender's rate is what has a limit
     return tls::serve("127.0.0.1:" + a.port, app, std::move(config), options);
 }
