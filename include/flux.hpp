@@ -174,6 +174,8 @@
 #include <flux/http/client/content_decoding.hpp>
 #include <flux/http/client/client_exchange.hpp>
 #include <flux/http/client/pool_origin.hpp>
+#include <flux/http/client/origin_table.hpp>
+#include <flux/http/client/pool_core.hpp>
 #include <flux/http/client/pool.hpp>
 #include <flux/http/client/client_connection.hpp>
 #include <flux/http/client/client_response.hpp>
