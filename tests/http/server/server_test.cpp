@@ -20,6 +20,7 @@ namespace {
 http::router make_app() {
     http::router app;
     app.get("/", [] { return "hello"; });
+    app.get("/page", [] { return std::string(2000, 'p'); });
     app.get("/slow", [](http::request&) -> task<std::string> {
         co_await sleep_for(5s);
         co_return "slow";
@@ -287,7 +288,7 @@ TEST_CASE("a connection that has not asked yet gets a moment for it when the ser
 TEST_CASE("a client that does not read its last answers does not hold up the end of the server") {
     fixture f;
     f.options.write_timeout = 10min;
-    f.options.pipeline_octets = 200'000;
+    f.options.pipeline_octets = 400'000;
     f.options.drain_timeout = 5s;
     auto scenario = [](fixture* x) -> task<> {
         auto ctx = co_await this_context();
@@ -296,12 +297,12 @@ TEST_CASE("a client that does not read its last answers does not hold up the end
         scope.spawn(server.serve(borrowed_listener(x->listener)));
         auto deaf = x->listener.connect().value();
         std::string requests;
-        for (int i = 0; i < 1000; ++i) { // their answers are more than the client's buffer takes
-            requests += get_root;
+        for (int i = 0; i < 100; ++i) { // their answers are more than the client's buffer takes
+            requests += "GET /page HTTP/1.1\r\nHost: a\r\n\r\n";
         }
         co_await deaf.write_all(as_octets(requests + "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
         co_await sleep_for(1s);
-        CHECK(server.stats().requests == 1001); // the last one, too: what is left is to say so
+        CHECK(server.stats().requests == 101); // the last one, too: what is left is to say so
         CHECK(server.stats().connections == 1);
         const time_point start = ctx.home().now();
         scope.stop(stop_reason::shutdown);
