@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: MIT
-// Every wait of io/ and net/ against a stop: before it starts, before the kernel has it, while it is in flight, beside
+// Every wait of io/ and net/, and one of each kind of coro/, against a stop: before it starts, before the kernel has it, while it is in flight, beside
 // its completion in every order, and from another thread. One table of waits, one set of rules: it ends; it yields
 // what it waited for or the reason of the stop; and nothing that the kernel delivered is lost.
 #include <flux/io/io_state.hpp> // also proves the header is self-contained
 
+#include <flux/coro/channel.hpp>
+#include <flux/coro/event.hpp>
+#include <flux/coro/mutex.hpp>
+#include <flux/coro/semaphore.hpp>
 #include <flux/coro/sleep.hpp>
+#include <flux/coro/when.hpp>
 #include <flux/coro/with.hpp>
 #include <flux/io/blocking.hpp>
 #include <flux/io/poll.hpp>
@@ -30,6 +35,7 @@
 
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <termios.h>
 
 using namespace flux;
@@ -201,13 +207,15 @@ struct on_receive : wait_base {
     std::string got;
 };
 
-// More than the socket takes: a first part goes out, and the rest when the peer has read that.
+// More than the socket takes: a first part goes out, and the rest when the peer has read that. A unix_stream sends in
+// parts, other streams have the kernel send all.
+template <class Stream>
 struct writing : wait_base {
     explicit writing(reactor& r) : home(&r), text(octets_from(7, 300'000)) { open(); }
     void open() {
         pair.emplace(SOCK_STREAM);
         set_nonblocking(pair->theirs);
-        stream = unix_stream(*home, std::move(pair->ours));
+        stream = Stream(*home, std::move(pair->ours));
         got.clear();
     }
     void complete() { got += drain(pair->theirs.get()); }
@@ -229,25 +237,50 @@ struct writing : wait_base {
     reactor* home;
     std::string text;
     std::optional<raw_pair> pair;
-    unix_stream stream;
+    Stream stream;
     std::string got;
 };
 
-struct on_write : writing {
-    using writing::writing;
-    auto op() { return stream.write_all(as_octets(text)); }
+template <class Stream>
+struct on_write_to : writing<Stream> {
+    using writing<Stream>::writing;
+    auto op() { return this->stream.write_all(as_octets(this->text)); }
 };
+using on_write = on_write_to<socket_stream>;
+using on_write_in_parts = on_write_to<unix_stream>;
 
-struct on_gathered_write : writing {
-    using writing::writing;
+template <class Stream>
+struct on_gathered_write_to : writing<Stream> {
+    using writing<Stream>::writing;
     auto op() {
-        const const_buffer all = as_octets(text);
+        const const_buffer all = as_octets(this->text);
         list[0] = all.first(10);
         list[1] = all.subspan(10, 250'000);
         list[2] = all.subspan(250'010);
-        return stream.write_all(std::span<const const_buffer>(list));
+        return this->stream.write_all(std::span<const const_buffer>(list));
     }
     const_buffer list[3];
+};
+using on_gathered_write = on_gathered_write_to<socket_stream>;
+using on_gathered_write_in_parts = on_gathered_write_to<unix_stream>;
+
+// A file behind a first part that the socket does not take at once.
+struct on_send_file : writing<socket_stream> {
+    explicit on_send_file(reactor& r) : writing(r), file(::memfd_create("file", MFD_CLOEXEC)) {
+        const std::string_view tail = std::string_view(text).substr(before);
+        REQUIRE(::write(file.get(), tail.data(), tail.size()) == static_cast<::ssize_t>(tail.size()));
+    }
+    auto op() { return stream.send_file(as_octets(text).first(before), file.get(), 0, text.size() - before); }
+    void keep(std::size_t n) { sent = before + n; }
+    task<> settle(bool ok) {
+        const std::string all = text;
+        text.resize(ok ? sent : text.size()); // how much of the file goes out at a time is the kernel's
+        co_await writing::settle(ok);
+        text = all;
+    }
+    static constexpr std::size_t before = 280'000;
+    unique_fd file;
+    std::size_t sent = 0;
 };
 
 struct on_datagram : wait_base {
@@ -484,11 +517,162 @@ struct on_short_sleep : wait_base {
     task<> settle(bool) { co_return; }
 };
 
+// What coroutines wait for among themselves, on a loop that has a kernel side, too. complete() goes through the mail.
+struct posted : wait_base {
+    explicit posted(reactor& r) : home(&r) {}
+    template <class F>
+    void later(F f) {
+        ++asked;
+        home->post([this, f] {
+            f();
+            ++done;
+        });
+    }
+    task<> until_done() {
+        while (done != asked) {
+            co_await sleep_for(0s);
+        }
+    }
+    reactor* home;
+    std::atomic<int> asked{0};
+    int done = 0;
+};
+
+struct on_event : posted {
+    using posted::posted;
+    auto op() { return event.wait(); }
+    void complete() {
+        later([this] { event.set(); });
+    }
+    void keep() { CHECK(event.is_set()); }
+    task<> settle(bool) {
+        co_await until_done();
+        event.reset();
+    }
+    async_event event;
+};
+
+struct on_mutex : posted {
+    using posted::posted;
+    auto op() { return mutex.lock(); }
+    void complete() {
+        later([this] { held.reset(); });
+    }
+    void keep(mutex_guard& guard) { taken.emplace(std::move(guard)); }
+    task<> settle(bool ok) {
+        co_await until_done();
+        CHECK(ok == taken.has_value());
+        taken.reset();
+        held.reset();
+        held = mutex.try_lock();
+        CHECK(held.has_value());
+    }
+    async_mutex mutex;
+    std::optional<mutex_guard> held = mutex.try_lock();
+    std::optional<mutex_guard> taken;
+};
+
+struct on_semaphore : posted {
+    using posted::posted;
+    auto op() { return semaphore.acquire(2); }
+    void complete() {
+        later([this] { semaphore.release(2); });
+    }
+    void keep(semaphore_permit& permit) {
+        permit.forget();
+        got += 2;
+    }
+    task<> settle(bool) {
+        co_await until_done();
+        for (; got < 2 * done; ++got) {
+            auto permit = semaphore.try_acquire();
+            REQUIRE(permit);
+            permit->forget();
+        }
+        CHECK(!semaphore.try_acquire());
+    }
+    async_semaphore semaphore{0};
+    int got = 0;
+};
+
+struct on_channel : posted {
+    using posted::posted;
+    auto op() { return values.receive(); }
+    void complete() {
+        later([this] { sent += values.try_send(sent + 1) ? 1 : 0; });
+    }
+    void keep(std::optional<int> value) {
+        ++got;
+        CHECK(value == got);
+    }
+    task<> settle(bool) {
+        co_await until_done();
+        while (got < sent) {
+            keep(values.try_receive());
+        }
+        CHECK(!values.try_receive());
+    }
+    channel<int> values{4};
+    int sent = 0;
+    int got = 0;
+};
+
+struct on_channel_send : posted {
+    using posted::posted;
+    auto op() { return values.send(1); }
+    void complete() {
+        later([this] { drained += values.try_receive() ? 1 : 0; });
+    }
+    void keep() { ++sent; }
+    task<> settle(bool) {
+        co_await until_done();
+        while (values.try_receive()) {
+            ++drained;
+        }
+        CHECK(drained == sent);
+        sent += values.try_send(0) ? 1 : 0;
+    }
+    channel<int> values{1};
+    int sent = values.try_send(0) ? 1 : 0; // it is full
+    int drained = 0;
+};
+
+struct on_when_all : on_poll {
+    explicit on_when_all(reactor& r) : on_poll(r), second(r) {}
+    auto op() { return when_all(on_poll::op(), second.op()); }
+    void complete() {
+        on_poll::complete();
+        second.complete();
+    }
+    template <class Both>
+    void keep(const Both& both) {
+        on_poll::keep(std::get<0>(both));
+        second.keep(std::get<1>(both));
+    }
+    task<> settle(bool ok) {
+        co_await on_poll::settle(ok);
+        co_await second.settle(ok);
+    }
+    on_poll second;
+};
+
+struct on_when_any : on_poll {
+    explicit on_when_any(reactor& r) : on_poll(r), second(r) {}
+    auto op() { return when_any(on_poll::op(), second.op()); }
+    template <class First>
+    void keep(const First& first) {
+        CHECK(first.index() == 0);
+    }
+    on_poll second; // never
+};
+
 // Those that end only when they are completed or stopped.
 #define LASTING_WAITS                                                                                               \
-    on_accept, on_silent_connect, on_read_some, on_receive, on_write, on_gathered_write, on_datagram, on_poll,      \
-        on_read_fd, on_terminal, on_write_fd, on_signal, on_sleep
-#define WAITS LASTING_WAITS, on_connect, on_send_to, on_blocking, on_short_sleep
+    on_accept, on_silent_connect, on_read_some, on_receive, on_write, on_gathered_write, on_send_file, on_datagram, \
+        on_poll, on_read_fd, on_terminal, on_write_fd, on_signal, on_sleep
+#define WAITS                                                                                                       \
+    LASTING_WAITS, on_connect, on_send_to, on_blocking, on_short_sleep, on_write_in_parts,                          \
+        on_gathered_write_in_parts, on_event, on_mutex, on_semaphore, on_channel, on_channel_send, on_when_all, on_when_any
 
 // ---- the rules ----
 

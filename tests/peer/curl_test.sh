@@ -21,4 +21,10 @@ grep -q '^Date: ..., .* GMT' "$work/head" || fail "no Date: $(cat "$work/head")"
 grep -q '^Content-Type: text/plain' "$work/head" || fail "no Content-Type"
 stop_server
 same "exit status after SIGTERM" 0 "$status"
+start_server "$build/examples/hello" "unix:$work/hello.sock"
+same "--unix-socket" "Hello, you! 200 1.1" "$(curl -s --unix-socket "$work/hello.sock" -w ' %{http_code} %{http_version}' http://any/hello/you | tr -d '\n')"
+same "keep-alive over it" "1 0" "$(curl -s --unix-socket "$work/hello.sock" -w '%{num_connects} ' -o /dev/null http://any/ -o /dev/null http://any/ | sed 's/ $//')"
+same "HEAD over it" "200 13 0" "$(curl -s -I --unix-socket "$work/hello.sock" -o /dev/null -w '%{http_code} %header{content-length} %{size_download}' http://any/)"
+stop_server
+same "exit status of the server on a Unix socket" 0 "$status"
 echo "curl: all answers are exact"
