@@ -217,6 +217,7 @@ public:
             if (role == stream_role::client) {
                 client.keep_session(*pipe.tls);
             }
+            drop_last_words();
         }
         pipe.next.close();
     }
@@ -225,6 +226,20 @@ public:
     input_watch<stream_core> watch{*this};
 
 private:
+    // Closing with octets unread resets a connection, and takes what was sent last with it. The peer's close_notify must
+    // not do that; what is longer is data that nobody has read, and the peer may know.
+    void drop_last_words() noexcept {
+        if constexpr (requires { pipe.next.try_receive(); }) {
+            try {
+                for (std::size_t dropped = 0, n = 1; n != 0 && dropped < 256; dropped += n) {
+                    n = pipe.next.try_receive().size();
+                }
+            } catch (...) {
+                return; // without memory the connection is reset
+            }
+        }
+    }
+
     friend class input_watch<stream_core>;
     static constexpr std::size_t burst = 65'536; // plain octets that are encrypted before any are sent
 
