@@ -34,7 +34,7 @@ int main(int argc, char** argv) {
         app.any("/{rest...}", http::reverse_proxy(http::client(upstream), argv[2]));
         flux::serve_options options;
         options.workers = static_cast<unsigned>(workers);
-        options.server.handler_timeout = flux::milliseconds(0);
+        options.server.handler_timeout = flux::milliseconds::max();
         options.server.limits.body_octets = INT64_MAX; // nothing is kept here: the limit is that of the server behind
         return flux::serve("127.0.0.1:" + std::to_string(port), app, options);
     } catch (const flux::error& e) {

@@ -81,6 +81,7 @@
 #include <flux/net/proxy_errc.hpp>
 #include <flux/net/proxy_protocol.hpp>
 #include <flux/net/raw_stream.hpp>
+#include <flux/net/relay.hpp>
 #include <flux/net/socks5.hpp>
 #include <flux/net/system_resolver.hpp>
 #include <flux/http/message/octets.hpp>

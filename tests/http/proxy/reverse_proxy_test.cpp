@@ -2,6 +2,7 @@
 #include <flux/http/proxy/reverse_proxy.hpp> // also proves the header is self-contained
 
 #include <flux/coro/sleep.hpp>
+#include <flux/net/read.hpp>
 #include <flux/testing/test_server.hpp>
 
 #include <doctest/doctest.h>
@@ -71,6 +72,21 @@ http::router behind() {
         co_await out.flush();
         co_await sleep_for(1s);
         co_await fail(http::errc::malformed_content);
+    });
+    app.get("/base/socket", [](http::request& req) {
+        if (!http::asks_upgrade(req, "websocket")) {
+            return http::response(http::status::upgrade_required);
+        }
+        return http::switch_protocol("websocket", [](raw_stream& s) -> task<> {
+            for (;;) {
+                const auto octets = co_await s.receive();
+                if (octets.empty()) {
+                    break;
+                }
+                co_await s.write_all(octets.octets());
+            }
+            co_await s.write_all(as_octets(std::string_view("bye")));
+        }).header("Sec-WebSocket-Accept", "key");
     });
     app.get("/base/empty", [] { return http::response(http::status::no_content); });
     return app;
@@ -261,12 +277,41 @@ TEST_CASE("what goes wrong behind is 502, 504, or an answer that breaks off") {
     CHECK_THROWS_AS(http::reverse_proxy(http::client(), "http://a.test/?q=1"), error);
 }
 
+TEST_CASE("an upgrade is relayed until both sides have ended [RFC 9110 7.8]") {
+    auto done = through_proxy([](memory_client& api) -> task<> {
+        auto r = co_await api.get("/socket").upgrade("websocket").header("Sec-WebSocket-Version", "13");
+        REQUIRE(r.is_switched());
+        CHECK(r.code() == http::status::switching_protocols);
+        CHECK(r.header("Sec-WebSocket-Accept") == "key");
+        auto s = r.take_stream();
+        const std::string large(300'000, 'w');
+        auto exchange = [](raw_stream* to, const std::string* text) -> task<> {
+            co_await to->write_all(as_octets(*text));
+            std::ignore = to->shutdown_write();
+        };
+        auto ctx = co_await this_context();
+        task_scope writing(ctx);
+        writing.spawn(exchange, &s, &large);
+        const auto back = co_await attempt(read_all(s, 1'000'000));
+        co_await writing.join();
+        REQUIRE(back);
+        CHECK((*back == large + "bye"));
+        auto plain = co_await api.get("/socket");
+        CHECK(plain.code() == http::status::upgrade_required);
+        auto other = co_await api.get("/show/x").upgrade("websocket");
+        CHECK(other.code() == http::status::ok);
+        auto text = co_await other.text();
+        CHECK(holds(text, "Upgrade: websocket\n"));
+    });
+    CHECK(done);
+}
+
 TEST_CASE("requests and answers can be changed on their way") {
     const http::router inner = behind();
     auto outer = [&](memory_client& up) -> task<> {
         auto proxy = http::reverse_proxy(up, "http://up.local/base")
                          .on_request([](http::request&, http::client_request& ask) { ask.header("X-Added", "here"); })
-                         .on_answer([](http::request&, const http::client_response& r, http::responder& out) {
+                         .on_answer([](http::request&, const http::client_response& r, http::response& out) {
                              out.header("X-Was", std::to_string(http::to_number(r.code())));
                          });
         http::router front;

@@ -94,6 +94,21 @@ TEST_CASE("a request is answered and the connection stays open for the next one 
     CHECK_FALSE(s.reset);
 }
 
+TEST_CASE("the largest duration means never") {
+    const http::router app = make_app();
+    http::server_options never;
+    never.head_timeout = never.idle_timeout = never.body_grace = never.handler_timeout = milliseconds::max();
+    never.write_timeout = never.linger_timeout = never.lifetime = never.end_grace = milliseconds::max();
+    never.drain_timeout = milliseconds::max();
+    client_script slow;
+    slow.pieces = {get("/slow"), "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbo", "dy"};
+    slow.pause = 1h;
+    slow.linger = 100h;
+    const served s = serve(app, slow, never);
+    CHECK(codes(s.octets) == std::vector<int>{200, 200});
+    CHECK(s.took >= 100h);
+}
+
 TEST_CASE("any split of the input gives the same answers") {
     const http::router app = make_app();
     const std::string input = get("/") + "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody" +

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // flux/http/proxy/reverse_proxy.hpp - a handler that lets another server answer: bodies are streamed both ways.
 //
-//   request -> without the fields of its hop -> client -> upstream;  response -> the same way back -> responder
+//   request -> without the fields of its hop -> client -> upstream;  response -> the same way back
+//   upgrade -> both sides agree -> relay, until both have ended
 //
 // Nothing is kept: a slow reader on one side slows the other, and who leaves on one side ends both. What the client's
 // timeouts and pool allow is a matter of the client. Deliberately not here: the choice among several servers, caches.
@@ -10,8 +11,9 @@
 #include <flux/http/client/client.hpp>
 #include <flux/http/message/field_list.hpp>
 #include <flux/http/message/request.hpp>
-#include <flux/http/server/error_answer.hpp>
-#include <flux/http/server/responder.hpp>
+#include <flux/http/message/response.hpp>
+#include <flux/http/server/hand_over.hpp>
+#include <flux/net/relay.hpp>
 
 #include <cstdint>
 #include <memory>
@@ -104,10 +106,14 @@ public:
         if (!via_.empty()) {
             to.header(field::via, with_via(all, req.version()));
         }
+        if (const auto protocol = all.get(field::upgrade); protocol && asks_upgrade(req, *protocol)) {
+            to.upgrade(*protocol); // one that is offered alone
+        }
     }
-    void write_answer(const client_response& answer, responder& out) const {
+    /// The head of an answer.
+    [[nodiscard]] response answer_of(const client_response& answer) const {
         const fields_view& all = answer.fields();
-        out.code(answer.code());
+        response out(answer.code());
         for (const field_view f : all) {
             if (!is_of_this_hop(all, f) && f.id != field::via) {
                 out.add_header(f.name, f.value);
@@ -116,12 +122,7 @@ public:
         if (!via_.empty()) {
             out.header(field::via, with_via(all, answer.version()));
         }
-        if (const auto length = all.get(field::content_length)) {
-            std::uint64_t n = 0;
-            if (parse_decimal(*length, max_body_length, n)) {
-                out.length(n);
-            }
-        }
+        return out;
     }
 
 private:
@@ -200,6 +201,56 @@ private:
     request* req_;
 };
 
+// Sends an answer's body back.
+class answered_body {
+public:
+    explicit answered_body(client_response answer) noexcept : answer_(std::move(answer)) {}
+    template <class Writer>
+    task<> operator()(Writer& out) {
+        return run<Writer>(&answer_, &out);
+    }
+
+private:
+    template <class Writer>
+    static task<> run(client_response* answer, Writer* out) {
+        const bool at_once = !answer->body().length().has_value(); // an event stream must not wait for more
+        if (at_once) {
+            co_await out->flush();
+        }
+        for (;;) {
+            const auto piece = co_await attempt(answer->body().next());
+            if (!piece) {
+                co_await fail(piece.error());
+            }
+            if (piece->empty()) {
+                break;
+            }
+            co_await out->write(*piece);
+            if (at_once) {
+                co_await out->flush();
+            }
+        }
+        for (const field_view f : answer->trailers()) {
+            ignore_result(out->add_trailer(f.name, f.value), "one that may not be sent on is dropped");
+        }
+    }
+
+    client_response answer_;
+};
+
+// Goes on where HTTP has ended on both sides.
+class relayed_stream {
+public:
+    explicit relayed_stream(raw_stream up) noexcept : up_(std::move(up)) {}
+    template <class Stream>
+    task<> operator()(Stream& down) {
+        return relay(down, up_);
+    }
+
+private:
+    raw_stream up_;
+};
+
 } // namespace detail
 
 /// Lets the server at `upstream` answer.
@@ -207,9 +258,9 @@ private:
 ///     app.any("/api/{rest...}", http::reverse_proxy(http::client(), "http://127.0.0.1:9000"));
 ///
 /// The path is sent on as the router passed it, which lets no dot segments through, behind the path of `upstream`. Fields of
-/// the hop are taken out, Via and X-Forwarded-* are added, redirects are answers. The client must not decode content. A
-/// request's body is sent on before the answer is: a server that answers while it still reads, and with more than a
-/// socket holds, is cut off by the client's progress_timeout.
+/// the hop are taken out, Via and X-Forwarded-* are added, redirects are answers. An upgrade (websocket) that both sides
+/// agree on is relayed until both have ended, with no limit in time. The client must not decode content. An answer is sent
+/// back when the request's body has been sent on: a server that answers while it reads is heard up to a MiB ahead.
 /// Errors   no answer from upstream: 502, or 504 if it came too late; one that breaks off breaks off here, too.
 /// Cancel   a client that leaves ends the exchange with upstream.
 /// Threads  any number of reactors at the same time, as its client.
@@ -230,16 +281,16 @@ public:
     [[nodiscard]] reverse_proxy on_request(unique_function<void(request&, client_request&)> change) && {
         return std::move(on_request(std::move(change)));
     }
-    /// Called before an answer is sent back: `out` has its fields. Before the first request.
-    reverse_proxy& on_answer(unique_function<void(request&, const client_response&, responder& out)> change) & {
+    /// Called before an answer is sent back, to change its head. Before the first request.
+    reverse_proxy& on_answer(unique_function<void(request&, const client_response&, response&)> change) & {
         core_->change_answer = std::move(change);
         return *this;
     }
-    [[nodiscard]] reverse_proxy on_answer(unique_function<void(request&, const client_response&, responder& out)> change) && {
+    [[nodiscard]] reverse_proxy on_answer(unique_function<void(request&, const client_response&, response&)> change) && {
         return std::move(on_answer(std::move(change)));
     }
 
-    task<> operator()(request& req, responder& out) const { return run(core_.get(), &req, &out); }
+    task<response> operator()(request& req) const { return run(core_.get(), &req); }
 
 private:
     struct core {
@@ -248,13 +299,12 @@ private:
         Client api;
         detail::reverse_proxy_rules rules;
         unique_function<void(request&, client_request&)> change_request;
-        unique_function<void(request&, const client_response&, responder&)> change_answer;
+        unique_function<void(request&, const client_response&, response&)> change_answer;
     };
 
-    static task<> run(core* self, request* req, responder* out) {
+    static task<response> run(core* self, request* req) {
         if (!req->raw_path().starts_with('/')) { // OPTIONS * is about this server
-            out->code(status::bad_request);
-            co_return;
+            co_return response(status::bad_request);
         }
         auto ask = self->api.request(req->method_token(), self->rules.target(*req));
         self->rules.write_request(*req, ask);
@@ -266,42 +316,33 @@ private:
         if (self->change_request) {
             self->change_request(*req, ask);
         }
+        auto ctx = co_await this_context();
         auto answer = co_await attempt(std::move(ask));
         if (!answer) {
-            if (req->body().failure() != nullptr || answer.error().kind() == error_kind::cancelled) {
-                co_await fail(std::move(answer).error());
+            if (req->body().failure() != nullptr || ctx.stopped()) {
+                co_return fail(std::move(answer).error());
             }
             const bool late = answer.error().kind() == error_kind::timeout;
-            out->code(late ? status::gateway_timeout : status::bad_gateway);
-            co_return;
+            co_return response(late ? status::gateway_timeout : status::bad_gateway);
         }
-        self->rules.write_answer(*answer, *out);
+        response out = self->rules.answer_of(*answer);
         if (self->change_answer) {
-            self->change_answer(*req, *answer, *out);
+            self->change_answer(*req, *answer, out);
         }
+        if (answer->is_switched()) {
+            out.header(field::upgrade, answer->header(field::upgrade));
+            co_return std::move(out).hand_over(detail::relayed_stream(answer->take_stream()));
+        }
+        auto length = answer->body().length();
         if (req->method() == method::head) {
-            co_return;
+            std::uint64_t said = 0;
+            const auto text = answer->fields().get(field::content_length);
+            length = text && parse_decimal(*text, max_body_length, said) ? std::optional(said) : std::nullopt;
         }
-        const bool at_once = !answer->body().length().has_value();
-        if (at_once) {
-            co_await out->flush();
+        if (req->method() == method::head ? length.has_value() : answer->body().length() != std::uint64_t{0}) {
+            out.stream(detail::answered_body(*std::move(answer)), length);
         }
-        for (;;) {
-            const auto piece = co_await attempt(answer->body().next());
-            if (!piece) {
-                co_await fail(piece.error());
-            }
-            if (piece->empty()) {
-                break;
-            }
-            co_await out->write(*piece);
-            if (at_once) {
-                co_await out->flush(); // an event stream must not wait for more
-            }
-        }
-        for (const field_view f : answer->trailers()) {
-            ignore_result(out->add_trailer(f.name, f.value), "one that may not be sent on is dropped");
-        }
+        co_return out;
     }
 
     std::shared_ptr<core> core_;

@@ -74,7 +74,7 @@ template <buffered_stream Stream>
 task<response> run_handler(exchange_place<Stream> at, response_channel<Stream>& channel, request_body<Stream>& body) {
     exchange& ex = *at.ex;
     const bool streams = ex.handler->kind() == handler_kind::streaming;
-    auto limit = co_await within(streams ? duration::max() : duration(at.options().handler_timeout));
+    auto limit = co_await within(streams ? milliseconds::max() : at.options().handler_timeout);
     auto ctx = co_await this_context();
     const hangup_watch<Stream> watch(*at.stream, ctx.node(), at.options().end_grace);
     std::optional<error> failed;

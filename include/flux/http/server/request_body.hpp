@@ -96,7 +96,7 @@ private:
             started_ = now;
         }
         const milliseconds earned(taken_ * 1000 / std::max(1U, options_->body_min_rate));
-        return std::min(deadline_after(started_, options_->body_grace + earned), deadline_after(now, options_->body_grace));
+        return std::min(deadline_after(deadline_after(started_, options_->body_grace), earned), deadline_after(now, options_->body_grace));
     }
     [[nodiscard]] std::string_view take_length() noexcept {
         const std::string_view octets = ex_->input.view();

@@ -20,7 +20,8 @@ enum class overload : std::uint8_t {
     pause,  ///< accepts no more until one ends: they wait in the kernel's backlog
 };
 
-/// Tunables of a server; copied when it is made. A duration of zero means "at once", not "never".
+/// Tunables of a server; copied when it is made. A duration of zero means "at once", not "never",
+/// which is milliseconds::max().
 struct server_options {
     /// Octets of one request; see http::limits for each default and the status it answers.
     http::limits limits{};
