@@ -86,7 +86,7 @@ public:
             answer = fail(flux::errc::canceled); // what is left of the response goes before the wait
             const auto waited = co_await attempt(sleep_for(wait));
             if (!waited) {
-                co_return fail(error(waited.error()).doing(said(n)));
+                co_return fail(error(waited.error()).doing(req.exchange().what()).doing(said(n)));
             }
         }
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The client over the kernel's sockets: what a warm request costs, and a stop in every phase on both drivers.
+// The client over the kernel's sockets: what a warm request costs, and a stop in every phase on both drivers; the phases
+// of look-up, proxies and TLS are in tests/tls/client_stops_test.cpp.
 #include <flux/http/client/client.hpp>
 
 #include "support/counting_new.hpp"
@@ -10,6 +11,7 @@
 #include <flux/http/server/server.hpp>
 #include <flux/net/listener.hpp>
 #include <flux/net/read.hpp>
+#include <flux/resilience/retry.hpp>
 
 #include <doctest/doctest.h>
 
@@ -87,8 +89,9 @@ task<> measure(cost* out, int callers) {
 
 // ---- stops ----
 
-enum class phase { connect, wait, write, expect, head, body, redirect };
-constexpr phase all_phases[] = {phase::connect, phase::wait, phase::write, phase::expect, phase::head, phase::body, phase::redirect};
+enum class phase { connect, wait, write, expect, head, body, redirect, retry };
+constexpr phase all_phases[] = {phase::connect, phase::wait, phase::write, phase::expect,
+                                phase::head, phase::body, phase::redirect, phase::retry};
 
 struct stage {
     async_event reached; // the phase is on
@@ -105,6 +108,13 @@ task<> hold(tcp_stream stream, phase where, stage* s) {
     if (where == phase::body) {
         const auto sent = co_await attempt(stream.write_all(as_octets("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")));
         ignore_result(sent, "the client may have gone");
+    }
+    if (where == phase::retry) {
+        const auto sent = co_await attempt(stream.write_all(as_octets(
+            "HTTP/1.1 503 Later\r\nRetry-After: 20\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")));
+        ignore_result(sent, "the client may have gone");
+        const auto end = co_await attempt(stream.receive()); // the client has read it
+        ignore_result(end, "the client may have gone");
     }
     if (where == phase::redirect && head.find("GET /second") == std::string::npos) {
         const auto sent = co_await attempt(
@@ -172,6 +182,9 @@ task<> stop_in(phase where, stop_reason why) {
         options.continue_timeout = 1h;
         options.pool.max_per_origin = where == phase::wait ? 1 : 8;
         http::client api(options);
+        if (where == phase::retry) {
+            api.use(http::retry());
+        }
         result<std::string> outcome = fail(errc::overlap);
         result<std::string> other = fail(errc::overlap);
         task_scope first(ctx, scope_policy::collect);
@@ -238,6 +251,9 @@ TEST_CASE("a warm GET allocates nothing and takes at most 3 frames, its body inc
 TEST_CASE("a stop in any phase, for any reason, leaves no descriptor and no task behind") {
     for (const phase where : all_phases) {
         for (const stop_reason why : {stop_reason::canceled, stop_reason::timed_out, stop_reason::shutdown}) {
+            if (where == phase::retry && why == stop_reason::timed_out) {
+                continue; // it does not begin to wait beyond the deadline
+            }
             CAPTURE(static_cast<int>(where));
             CAPTURE(static_cast<int>(why));
             test_support::on_each_driver([where, why](const reactor_options& options) {
