@@ -113,6 +113,10 @@ TEST_CASE("what could split the message is refused, and nothing goes on the wire
         refuses(i);
         auto j = co_await attempt(api.get(std::string("http://a.test/\0", 15)));
         refuses(j);
+        auto k = co_await attempt(api.request(http::method::trace, url).body("x"));
+        refuses(k);
+        auto l = co_await attempt(api.request("CONNECT", url).body("x"));
+        refuses(l);
         CHECK(n.connects == 0);
     });
     CHECK(done);

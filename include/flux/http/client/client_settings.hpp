@@ -119,6 +119,9 @@ inline result<void> client_settings::judge(client_exchange& ex, bool can_secure)
             return added;
         }
     }
+    if (ex.has_body() && (ex.method == http::method::trace || ex.method == http::method::connect)) {
+        return refuse_request("TRACE and CONNECT have no content"); // RFC 9110 9.3.6, 9.3.8
+    }
     if (!ex.has_body() || (ex.body != request_body_kind::produced && ex.body_octets().empty())) {
         ex.fields.remove(field::expect); // never without content [RFC 9110 10.1.1]
     }
