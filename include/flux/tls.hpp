@@ -16,12 +16,14 @@
 #include <flux/tls/ocsp_staple.hpp>
 #include <flux/tls/pem.hpp>
 #include <flux/tls/settings.hpp>
+#include <flux/tls/fingerprint.hpp>
 #include <flux/tls/ticket_keys.hpp>
 #include <flux/tls/context.hpp>
 #include <flux/tls/certificate_table.hpp>
 #include <flux/tls/certificate_files.hpp>
 #include <flux/tls/session_cache.hpp>
 #include <flux/tls/client_opening.hpp>
+#include <flux/tls/connection_facts.hpp>
 #include <flux/tls/input_watch.hpp>
 #include <flux/tls/record_pipe.hpp>
 #include <flux/tls/server_opening.hpp>

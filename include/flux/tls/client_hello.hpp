@@ -29,6 +29,7 @@ struct client_hello {
     std::vector<std::uint16_t> suites;
     std::vector<std::uint16_t> groups;
     std::vector<std::uint16_t> signature_schemes;
+    std::vector<std::uint16_t> extensions; ///< the types of all of them, in the client's order; fingerprint.hpp makes use of it
     std::string peer;                     ///< the client's address, where the transport knows one
 
     [[nodiscard]] bool offers_protocol(std::string_view name) const noexcept {
@@ -216,6 +217,9 @@ private:
     bool extension(std::uint16_t type, detail::wire_reader data) {
         if (data.failed() || !first_of_its_kind(type)) {
             return false;
+        }
+        if (!detail::is_grease(type)) {
+            hello_.extensions.push_back(type);
         }
         switch (type) {
         case 0: return server_name(data);

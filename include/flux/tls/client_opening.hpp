@@ -57,6 +57,8 @@ public:
         }
         return {};
     }
+    /// What the server of a resumed session had shown; null in a full handshake.
+    [[nodiscard]] const session_cache::entry* resumed() const noexcept { return resumed_.chain.empty() ? nullptr : &resumed_; }
     /// At the end of the connection: tickets have come by then, if they come at all.
     void keep_session(engine& e) noexcept {
         if (sessions == nullptr) {

@@ -23,6 +23,7 @@ public:
     server_config_ptr config;
     server_context_ptr chosen; // this connection's
     std::string name;          // as the client asked for it
+    std::optional<client_hello> hello; // once it was read
 
     /// Makes the pipe's engine and feeds it the ClientHello. Refuses the client with an alert and fails otherwise.
     template <class Next>
@@ -46,17 +47,17 @@ public:
         if (state != hello_state::complete) {
             begun = co_await attempt(refuse_stranger(pipe, state, reader.alert()));
         } else {
-            client_hello hello = reader.take();
-            hello.peer = peer_text(pipe.next);
-            name = hello.server_name;
-            begun = co_await attempt(choose(pipe, hello));
+            hello = reader.take();
+            hello->peer = peer_text(pipe.next);
+            name = hello->server_name;
+            begun = co_await attempt(choose(pipe, *hello));
             std::string protocol;
-            if (begun && !choose_protocol(hello, protocol)) {
+            if (begun && !choose_protocol(*hello, protocol)) {
                 begun = co_await attempt(pipe.refuse(alert::no_application_protocol,
-                    make_error(errc::no_common_protocol, "the client offers " + list_of(hello.protocols))));
+                    make_error(errc::no_common_protocol, "the client offers " + list_of(hello->protocols))));
             }
             if (begun) {
-                begun = make_engine(pipe, protocol, hello.offers_version(0x0304), seen.view());
+                begun = make_engine(pipe, protocol, hello->offers_version(0x0304), seen.view());
             }
         }
         if (!begun) {
@@ -76,13 +77,13 @@ private:
         return {};
     }
     template <class Next>
-    [[nodiscard]] task<> choose(record_pipe<Next>& pipe, const client_hello& hello) {
+    [[nodiscard]] task<> choose(record_pipe<Next>& pipe, const client_hello& asked) {
         std::optional<alert> refusal;
-        error why = make_error(errc::refused, "on_client_hello refused " + quoted(hello.server_name));
+        error why = make_error(errc::refused, "on_client_hello refused " + quoted(asked.server_name));
         if (auto* hook = config->hook()) {
             refusal = alert::internal_error;
             try {
-                auto answer = co_await attempt(with_timeout(config->hook_limit(), (*hook)(hello)));
+                auto answer = co_await attempt(with_timeout(config->hook_limit(), (*hook)(asked)));
                 if (!answer) {
                     why = make_error(errc::refused, "on_client_hello: " + answer.error().message());
                 } else if (answer->is_refusal()) {
@@ -96,10 +97,10 @@ private:
             }
         }
         if (!refusal && chosen == nullptr) {
-            chosen = config->find(hello.server_name);
+            chosen = config->find(asked.server_name);
             if (chosen == nullptr) {
                 refusal = alert::unrecognized_name;
-                why = make_error(errc::refused_name, hello.server_name.empty() ? std::string("no name") : quoted(hello.server_name));
+                why = make_error(errc::refused_name, asked.server_name.empty() ? std::string("no name") : quoted(asked.server_name));
             }
         }
         if (refusal) {
@@ -108,13 +109,13 @@ private:
         }
     }
     // RFC 7301 3.2: the server's preference among what the client offers; none in common is fatal.
-    [[nodiscard]] bool choose_protocol(const client_hello& hello, std::string& protocol) const {
+    [[nodiscard]] bool choose_protocol(const client_hello& asked, std::string& protocol) const {
         const auto& ours = chosen->settings().protocols;
-        if (hello.protocols.empty() || ours.empty()) {
+        if (asked.protocols.empty() || ours.empty()) {
             return true;
         }
         for (const std::string& p : ours) {
-            if (hello.offers_protocol(p)) {
+            if (asked.offers_protocol(p)) {
                 protocol = p;
                 return true;
             }

@@ -6,6 +6,7 @@
 // Deliberately not here: HTTP, and which context a connection gets (certificate_table.hpp).
 #pragma once
 
+#include <flux/tls/connection_facts.hpp>
 #include <flux/tls/stream_core.hpp>
 
 #include <memory>
@@ -133,9 +134,22 @@ public:
         return core_->role == detail::stream_role::client ? core_->client.host : core_->server.name;
     }
     [[nodiscard]] bool resumed() const noexcept { return made() && made()->resumed(); }
-    /// The peer's own certificate; null where it showed none, and in a resumed session.
+    /// The peer's own certificate, also where a resumed session began with it; null where it showed none.
     [[nodiscard]] const certificate* peer_certificate() const noexcept {
-        return made() && !made()->peer_chain().empty() ? &made()->peer_chain().front() : nullptr;
+        if (made() != nullptr && !made()->peer_chain().empty()) {
+            return &made()->peer_chain().front();
+        }
+        return made() != nullptr && core_->client.resumed() != nullptr ? &core_->client.resumed()->chain.front() : nullptr;
+    }
+    /// All of it in one, made on first use; null before the handshake. HTTP requests and responses pass it on.
+    [[nodiscard]] std::shared_ptr<const connection_facts> tls_facts() {
+        if (made() == nullptr) {
+            return nullptr;
+        }
+        if (core_->facts == nullptr) {
+            core_->facts = make_facts();
+        }
+        return core_->facts;
     }
 
     [[nodiscard]] Next& next() noexcept { return core_->pipe.next; }
@@ -166,6 +180,25 @@ private:
         } else {
             co_return flux::fail(flux::errc::closed);
         }
+    }
+    [[nodiscard]] std::shared_ptr<const connection_facts> make_facts() const {
+        auto f = std::make_shared<connection_facts>();
+        f->version = protocol_version();
+        f->suite = cipher();
+        f->protocol = protocol();
+        f->server_name = server_name();
+        f->resumed = resumed();
+        if (const certificate* who = peer_certificate()) {
+            const bool had_shown = made()->peer_chain().empty();
+            f->peer = *who;
+            f->peer_der = had_shown ? std::string_view(core_->client.resumed()->leaf_der) : made()->peer_der();
+            f->peer_fingerprint = detail::sha256_text(f->peer_der);
+        }
+        if (core_->server.hello) {
+            f->hello = core_->server.hello;
+            f->client_fingerprint = ja4(*f->hello);
+        }
+        return f;
     }
     [[nodiscard]] const engine* made() const noexcept { return is_secure() ? core_->pipe.tls.get() : nullptr; }
 

@@ -10,6 +10,7 @@
 // for its peer holds no buffer. Deliberately not here: whose context it is (server_opening.hpp, client_opening.hpp).
 #pragma once
 
+#include <flux/tls/connection_facts.hpp>
 #include <flux/tls/client_opening.hpp>
 #include <flux/tls/input_watch.hpp>
 #include <flux/tls/record_pipe.hpp>
@@ -35,6 +36,7 @@ public:
     stream_role role = stream_role::plain;
     server_opening server;
     client_opening client;
+    std::shared_ptr<const connection_facts> facts; // once somebody asked
     bool is_open = false; // the handshake is made
 
     // ---- what the operations are ----

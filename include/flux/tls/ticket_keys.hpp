@@ -12,6 +12,7 @@
 #include <flux/core/result.hpp>
 #include <flux/core/time.hpp>
 #include <flux/tls/engine.hpp>
+#include <flux/tls/fingerprint.hpp>
 
 #include <algorithm>
 #include <array>
@@ -38,13 +39,6 @@ namespace flux::inline FLUX_ABI::tls {
 
 namespace detail {
 
-using digest = std::array<unsigned char, 32>;
-
-[[nodiscard]] inline digest sha256(std::string_view octets) noexcept {
-    digest d{};
-    ::wc_Sha256Hash(reinterpret_cast<const unsigned char*>(octets.data()), static_cast<unsigned>(octets.size()), d.data());
-    return d;
-}
 // False if the kernel has no random octets to give, which does not happen once it has booted.
 [[nodiscard]] inline bool fill_randomly(unsigned char* to, std::size_t n) noexcept {
     return ::getrandom(to, n, 0) == static_cast<::ssize_t>(n);

@@ -172,6 +172,12 @@ task<client_response> client_core<Connector, Observer>::run(client_core* self, p
         if (ex->trace != nullptr) {
             ex->trace->got_connection(ex->elapsed(), ex->reused);
         }
+        if constexpr (requires { c.stream().tls_facts(); }) {
+            ex->tls = c.stream().tls_facts();
+            if (ex->trace != nullptr && ex->tls != nullptr) {
+                ex->trace->got_tls(*ex->tls);
+            }
+        }
         error failed{std::error_code()};
         error_phase phase = error_phase::write;
         bool whole = false;

@@ -100,6 +100,7 @@ public:
     milliseconds progress{0}; ///< client_options::progress_timeout
     std::uint32_t attempts = 0;
     std::uint32_t redirects = 0;
+    std::shared_ptr<const tls::connection_facts> tls; ///< of the connection; null where it is plain
     bool reused = false;       ///< the connection has carried another exchange before
     bool sent_any = false;     ///< an octet of this attempt may have reached the peer
     bool got_any = false;      ///< an octet of a response came
@@ -252,6 +253,7 @@ private:
         single_try = false;
         refused = error{std::error_code()};
         attempts = redirects = 0;
+        tls.reset();
         reused = asks_close = asks_upgrade = asks_coding = via_proxy = is_hop = false;
         proxy_authorization.clear();
         out.shrink_above(16'384);

@@ -94,6 +94,9 @@ public:
     [[nodiscard]] std::uint32_t redirects() const noexcept { return ex_->redirects; }
     /// Whether the connection had carried another exchange before.
     [[nodiscard]] bool reused() const noexcept { return ex_->reused; }
+    /// What is known of the connection's TLS, as request::tls(); null where it is plain.
+    [[nodiscard]] const tls::connection_facts* tls() const& noexcept { return ex_->tls.get(); }
+    void tls() const&& = delete;
 
     // For clients. ------------------------------------------------------------------------------
     explicit client_response(detail::exchange_handle ex) noexcept : ex_(std::move(ex)) {

@@ -15,6 +15,10 @@
 
 #include <string_view>
 
+namespace flux::inline FLUX_ABI::tls {
+struct connection_facts; // of the optional part: flux/tls/connection_facts.hpp
+}
+
 namespace flux::inline FLUX_ABI::http {
 
 /// Told of every step of one exchange, on the reactor thread, from inside it: note and return.
@@ -28,6 +32,8 @@ class client_trace : public connect_trace {
 public:
     virtual void started(std::string_view /*method*/, const http::url& /*to*/) noexcept {}
     virtual void got_connection(duration /*at*/, bool /*reused*/) noexcept {}
+    /// Right after got_connection(), where it is a TLS connection.
+    virtual void got_tls(const tls::connection_facts& /*facts*/) noexcept {}
     virtual void wrote_head(duration /*at*/) noexcept {}
     virtual void wrote_request(duration /*at*/) noexcept {}
     virtual void first_octet(duration /*at*/) noexcept {}

@@ -23,6 +23,10 @@
 #include <string_view>
 #include <utility>
 
+namespace flux::inline FLUX_ABI::tls {
+struct connection_facts; // of the optional part: flux/tls/connection_facts.hpp
+}
+
 namespace flux::inline FLUX_ABI::http {
 
 class responder; // server/responder.hpp
@@ -166,6 +170,9 @@ public:
     /// The peer's address as text ("127.0.0.1:4711", "unix:"); made on first use.
     [[nodiscard]] std::string_view remote() const { return remote_ == nullptr ? std::string_view() : remote_->text(); }
 
+    /// What is known of the connection's TLS: peer certificate, version, suite and names; null on plain connections.
+    [[nodiscard]] const tls::connection_facts* tls() const { return remote_ == nullptr ? nullptr : remote_->tls(); }
+
     /// Whether the server is about to end: what goes on for long by itself should come to an end. To wait for it:
     /// http::until_draining().
     [[nodiscard]] bool draining() const noexcept { return remote_ != nullptr && remote_->draining(); }
@@ -184,6 +191,7 @@ public:
     public:
         [[nodiscard]] virtual std::string_view text() = 0;
         [[nodiscard]] virtual bool draining() const noexcept { return false; }
+        [[nodiscard]] virtual const tls::connection_facts* tls() { return nullptr; }
 
     protected:
         ~remote_source() = default;

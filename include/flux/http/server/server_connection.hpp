@@ -314,6 +314,13 @@ private:
         return ex_->remote;
     }
     [[nodiscard]] bool draining() const noexcept override { return server_->is_draining(); }
+    [[nodiscard]] const tls::connection_facts* tls() override {
+        if constexpr (requires { stream_.tls_facts(); }) {
+            return stream_.tls_facts().get(); // the stream keeps them
+        } else {
+            return nullptr;
+        }
+    }
 
     server_core* server_;
     Stream stream_;
