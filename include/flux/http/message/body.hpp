@@ -58,7 +58,8 @@ task<std::string> read_body(Source* source, std::size_t limit) {
         co_return fail(detail::too_long(*source, limit));
     }
     if (known) {
-        all.reserve(static_cast<std::size_t>(*known));
+        constexpr std::uint64_t believed = 1U << 20; // of what is only announced, no more is taken in advance
+        all.reserve(static_cast<std::size_t>(*known < believed ? *known : believed));
     }
     for (;;) {
         const auto piece = co_await attempt(source->next());
@@ -155,7 +156,8 @@ public:
     /// Cost     octets are gathered up to 16 KiB before they go out; flush() sends what there is.
     [[nodiscard]] task<> write(std::string_view octets) { return sink_->write(octets); }
     [[nodiscard]] task<> flush() { return sink_->flush(); }
-    /// Adds a trailer; it goes out after the body if that is chunked, and is refused otherwise.
+    /// Adds a trailer; it goes out after the body if that is chunked. An HTTP/1.0 client, which has no trailers, does not
+    /// get it. Errors: errc::invalid_argument for a body of known length, and for fields that belong into the head.
     [[nodiscard]] result<void> add_trailer(std::string_view name, std::string_view value) {
         return sink_->add_trailer(name, value);
     }

@@ -161,7 +161,7 @@ public:
     }
 
     [[nodiscard]] result<void> add_trailer(std::string_view name, std::string_view value) override {
-        if (begun_ && kind_ != body_kind::chunked && kind_ != body_kind::none) {
+        if (begun_ && kind_ != body_kind::chunked && kind_ != body_kind::none && kind_ != body_kind::until_close) {
             return fail(error(flux::errc::invalid_argument).doing("trailer of a body that is not chunked"));
         }
         if (!allowed_as_trailer(to_field(name))) {
