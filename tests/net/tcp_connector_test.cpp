@@ -279,6 +279,37 @@ TEST_CASE("a failed look-up is the error, and a host without addresses as well")
     REQUIRE(loop.run(main()));
 }
 
+TEST_CASE("a look-up that takes too long is given up with its own phase; what came by then is tried") {
+    for (const bool some : {false, true}) {
+        CAPTURE(some);
+        journal j;
+        tcp_connect_options options;
+        options.resolve_timeout = 2s;
+        std::vector<scripted_names::arrival> arrivals;
+        if (some) {
+            arrivals.push_back({1s, v4, {"192.0.2.1"}});
+        }
+        arrivals.push_back({100s, v6, {"2001:db8::1"}});
+        virtual_connector c(scripted_names(arrivals), options, scripted_dialer(j, {{"192.0.2.1:80", refuses()}}));
+        testing::virtual_loop loop;
+        auto scenario = [&]() -> task<> {
+            auto ctx = co_await this_context();
+            const time_point start = ctx.home().now();
+            auto stream = co_await attempt(c.connect(destination("a.test", 80)));
+            REQUIRE_FALSE(stream);
+            CHECK(ctx.home().now() - start == 2s);
+            CHECK(stream.error().retryable());
+            CHECK(stream.error().phase() == (some ? error_phase::connect : error_phase::resolve));
+            CHECK(stream.error().kind() == (some ? error_kind::network : error_kind::timeout));
+            if (!some) {
+                CHECK(stream.error().message() == "resolve a.test: timed out");
+            }
+        };
+        auto done = loop.run(scenario());
+        CHECK(done);
+    }
+}
+
 TEST_CASE("stopped at any time: at once, with the reason, what was being done and in which phase") {
     for (int ms = 0; ms < 700; ms += 7) {
         journal j;

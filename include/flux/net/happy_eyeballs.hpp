@@ -29,6 +29,9 @@ struct tcp_connect_options {
     address_preference prefer = address_preference::ipv6_first;
     milliseconds resolution_delay{50}; ///< how long the other family waits for the preferred one's addresses
     milliseconds attempt_delay{250};   ///< between the starts of two attempts; after a failure the next starts at once
+    /// For the look-up of a name, all name servers and retries together; 0: no limit of its own. Addresses that came by
+    /// then are tried.
+    milliseconds resolve_timeout{8'000};
     seconds failure_memory{60};        ///< an address that failed is tried last for so long; 0: it is forgotten at once
 };
 static_assert(std::is_trivially_destructible_v<tcp_connect_options>);
@@ -164,9 +167,12 @@ private:
         if (self.trace_ != nullptr) {
             self.trace_->resolve_started(self.to_.host);
         }
-        auto end = co_await attempt(self.shared_.names.lookup(self.to_.host, self.feed_));
+        const milliseconds limit = self.shared_.options.resolve_timeout;
+        auto end = co_await attempt(with_timeout(limit.count() > 0 ? duration(limit) : duration::max(),
+                                                 self.shared_.names.lookup(self.to_.host, self.feed_)));
         if (!end) {
-            self.why_no_address_ = end.error();
+            const bool told = end.error().phase() == error_phase::resolve;
+            self.why_no_address_ = told ? end.error() : resolve_error(end.error(), self.to_.host);
         }
         if (self.trace_ != nullptr) {
             self.trace_->resolve_ended(self.to_.host, end ? nullptr : &self.why_no_address_);
