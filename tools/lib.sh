@@ -8,7 +8,7 @@ die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 # Everything that building, testing, checking and showing flux takes, as Debian packages.
 FLUX_PACKAGES="g++ cmake ninja-build ccache pkg-config python3 liburing-dev libwolfssl-dev zlib1g-dev doctest-dev
 libbenchmark-dev clang-14 clang-19 libclang-rt-14-dev libclang-rt-19-dev curl wrk nginx-light haproxy golang-go valgrind
-dnsmasq-base tinyproxy-bin microsocks openssl"
+dnsmasq-base tinyproxy-bin microsocks openssl testssl.sh"
 
 package_installed() {
     [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null | cut -c1-2)" = ii ]

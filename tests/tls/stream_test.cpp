@@ -260,6 +260,64 @@ TEST_CASE("a read that is stopped loses nothing") {
     CHECK(got == "late");
 }
 
+TEST_CASE("an end that has said all it has to say still reads: the other answers after close_notify [RFC 8446 6.1]") {
+    virtual_loop loop;
+    auto e = pair_of(client(), server());
+    std::string heard;
+    std::string got;
+    auto ask = [&](stream& s) -> task<> {
+        co_await s.write_all(as_octets("all of it"));
+        REQUIRE(s.shutdown_write());
+        const auto more = co_await attempt(s.write_all(as_octets("more")));
+        REQUIRE(!more);
+        CHECK(more.error().is(errc::closed));
+        got = co_await read_all(s, 100'000);
+    };
+    auto answer = [&](stream& s) -> task<> {
+        heard = co_await read_all(s, 1'000);
+        co_await s.write_all(as_octets(std::string(50'000, 'a')));
+        s.close();
+    };
+    auto both = [&]() -> task<> { co_await when_all(ask(e.near), answer(e.far)); };
+    auto r = loop.run(both());
+    REQUIRE_MESSAGE(r, r.error().message());
+    CHECK(heard == "all of it");
+    CHECK(got == std::string(50'000, 'a'));
+}
+
+TEST_CASE("a write that is stopped in the middle leaves a stream that only closes, and a peer that knows it was cut") {
+    virtual_loop loop;
+    auto e = pair_of(client(), server());
+    result<received> end;
+    std::size_t octets = 0;
+    auto scenario = [&]() -> task<> {
+        co_await when_all(ask_once(e.near), answer_once(e.far)); // the tickets are read: what is unread would reset
+        const std::string much(4'000'000, 'x'); // more than the transport holds, and nobody reads
+        const auto cut = co_await attempt(with_timeout(1s, e.near.write_all(as_octets(much))));
+        REQUIRE(!cut);
+        CHECK(cut.error().kind() == error_kind::timeout);
+        const auto again = co_await attempt(e.near.write_all(as_octets("more")));
+        REQUIRE(!again);
+        CHECK(again.error().is(errc::closed));
+        e.near.close();
+        for (;;) {
+            end = co_await attempt(e.far.receive());
+            if (!end || end->empty()) {
+                break;
+            }
+            octets += end->size();
+            for (const std::byte b : end->octets()) {
+                REQUIRE(b == std::byte{'x'});
+            }
+        }
+    };
+    auto r = loop.run(scenario());
+    REQUIRE_MESSAGE(r, r.error().message());
+    CHECK(octets > 0);
+    REQUIRE(!end);
+    CHECK(tls::is(end.error(), tls::errc::truncated));
+}
+
 TEST_CASE("operations on a closed stream fail") {
     virtual_loop loop;
     stream s;
@@ -305,6 +363,7 @@ TEST_CASE("who watches for input hears of octets and of the end, and not of a se
             CHECK(e.near.has_input() == !says_octets);
             e.near.watch_input(&l);
             CHECK(l.told == (says_octets ? 1 : 2)); // an end that was there before
+            co_await sleep_for(1s); // what the loop has still to say is said
         };
         auto r = loop.run(scenario());
         REQUIRE_MESSAGE(r, r.error().message());
