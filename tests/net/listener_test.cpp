@@ -563,4 +563,79 @@ TEST_CASE("taking connections that are there already lets others run in between"
         });
     }
 
+TEST_CASE("a listener that accepts no more still yields what waits in the kernel, which nobody has looked at") {
+    on_each_driver([](const reactor_options& options) {
+        for (const bool armed : {false, true}) {
+            CAPTURE(armed);
+            reactor r(options);
+            auto body = [&]() -> task<> {
+                tcp_listener listener = listen_on_loopback(r);
+                const endpoint where = listener.local_endpoint().value();
+                if (armed) {
+                    const unique_fd first = connect_to(where);
+                    auto taken = co_await listener.accept(); // from here on accepting goes on by itself
+                }
+                const unique_fd second = connect_to(where);
+                const unique_fd third = connect_to(where);
+                listener.stop_accepting();
+                int more = 0;
+                auto stream = co_await attempt(listener.accept());
+                for (; stream; ++more) {
+                    stream = co_await attempt(listener.accept());
+                }
+                CHECK(stream.error().is(errc::closed));
+                CHECK(more == 2);
+            };
+            run(r, body());
+        }
+    });
+}
+
+TEST_CASE("an accept that waits when its listener accepts no more fails with closed") {
+    on_each_driver([](const reactor_options& options) {
+        reactor r(options);
+        auto body = [&]() -> task<> {
+            tcp_listener listener = listen_on_loopback(r);
+            auto stop = [&]() -> task<> {
+                co_await turns(3);
+                listener.stop_accepting();
+            };
+            auto ctx = co_await this_context();
+            task_scope scope(ctx);
+            scope.spawn(stop());
+            auto stream = co_await attempt(listener.accept());
+            CHECK((!stream && stream.error().is(errc::closed)));
+            co_await scope.join();
+        };
+        run(r, body());
+    });
+}
+
+TEST_CASE("a stopped context accepts nothing, not even what has come; the next accept gets it") {
+    on_each_driver([](const reactor_options& options) {
+        reactor r(options);
+        auto body = [&]() -> task<> {
+            tcp_listener listener = listen_on_loopback(r);
+            const endpoint where = listener.local_endpoint().value();
+            const unique_fd first = connect_to(where);
+            auto taken = co_await listener.accept();
+            const unique_fd second = connect_to(where);
+            co_await turns(5); // it is in the queue of the listener
+            auto ctx = co_await this_context();
+            task_scope scope(ctx, scope_policy::collect);
+            scope.stop(stop_reason::shutdown);
+            auto under_stop = [&]() -> task<> {
+                auto stream = co_await attempt(listener.accept());
+                CHECK((!stream && stream.error().is(errc::shutdown)));
+            };
+            scope.spawn(under_stop());
+            auto joined = co_await attempt(scope.join());
+            ignore_result(joined, "it was stopped");
+            auto stream = co_await attempt(listener.accept());
+            CHECK(stream);
+        };
+        run(r, body());
+    });
+}
+
 } // TEST_SUITE

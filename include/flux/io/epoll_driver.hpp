@@ -113,6 +113,7 @@ public:
 private:
     static constexpr int batch = 256;      // events per epoll_wait: bounds the stack and one turn's work
     static constexpr int accept_burst = 64; // accepted per event: other descriptors get their turn
+    static constexpr int accept_last_burst = 4096; // what a backlog holds
 
     struct entry {
         io_op* ops = nullptr;
@@ -360,6 +361,19 @@ private:
         }
     }
 
+    // A ring looks once when an accept is started, also if it is cancelled at once.
+    void accept_what_waits(io_op& op) noexcept {
+        for (int i = 0; i < accept_last_burst; ++i) {
+            const int fd = ::accept4(op.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+            if (fd >= 0) {
+                ++stats_.completions;
+                op.complete(fd, true);
+            } else if (errno != EINTR && errno != ECONNABORTED) {
+                return;
+            }
+        }
+    }
+
     void complete_later(io_op& op, int result) noexcept {
         op.pending_result = result;
         op.pending = true;
@@ -375,6 +389,9 @@ private:
         while (op != nullptr) {
             io_op* next = op->next;
             op->next = nullptr;
+            if (op->kind() == io_kind::accept && op->in_parts) {
+                accept_what_waits(*op);
+            }
             const int result = op->pending_result;
             op->pending_result = 0;
             op->pending = false;

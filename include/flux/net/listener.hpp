@@ -143,6 +143,7 @@ private:
     // a connection: if that was this one, just when it stopped, the others would not see it before the next one comes.
     void look_once_more() noexcept {
         looked_ = true;
+        in_parts = true;
         home_->driver().start(*this);
         home_->driver().cancel(*this);
     }
@@ -321,11 +322,12 @@ public:
     /// The next connection.
     /// Errors   EMFILE, ENFILE, ENOMEM ... (the listener stays usable; back off), errc::closed, errc::overlap,
     ///          the context's reason.
-    /// Cancel   at once; a connection that arrives later is kept for the next accept().
+    /// Cancel   at once, also if connections wait: they, and those that arrive later, are kept for the next accept().
     [[nodiscard]] detail::accept_op<Stream> accept() noexcept { return detail::accept_op<Stream>(core_); }
 
-    /// Accepts no more: accept() yields the connections that have come up to now, then fails with errc::closed. Later
-    /// ones are for another descriptor of the same socket, or refused at close().
+    /// Accepts no more: accept() yields the connections that have come up to now, those included that wait in the
+    /// kernel, then fails with errc::closed, as one that waits does. Later ones are for another descriptor of the same
+    /// socket, or refused at close().
     void stop_accepting() noexcept {
         if (is_open()) {
             core_->stop_accepting();
