@@ -17,7 +17,7 @@ namespace flux::inline FLUX_ABI::tls {
 
 /// Sessions and who had proved to be at the other end of them.
 ///
-/// Threads  one.  Cost  about 12 KiB per session.
+/// Threads  one.  Cost  4 to 40 KiB per session.
 class session_cache {
 public:
     struct entry {
