@@ -19,6 +19,10 @@ class result;
 template <>
 class result<void>;
 
+// Every type of result that a program names costs it time to compile. So this file asks the compiler itself
+// (__is_constructible) rather than the traits and concepts of std, each of which is several classes per type, and has
+// no calls of std::move, std::construct_at and their like, each a function per type without optimisation.
+
 namespace detail {
 
 template <class T>
@@ -29,6 +33,10 @@ inline constexpr bool is_result<result<T>> = true;
 // A result<U> is no value for a result<T>, or result<bool> would take its own has_value() for one.
 template <class U, class T>
 concept value_for = !std::same_as<U, failure> && (!is_result<U> || std::same_as<U, T>);
+
+// As std::convertible_to, without the classes behind it.
+template <class U, class T>
+concept becomes = requires(void (&take)(T), U&& value) { take(static_cast<U&&>(value)); };
 
 } // namespace detail
 
@@ -45,73 +53,73 @@ class [[nodiscard]] result {
     static_assert(std::is_object_v<T> && !std::is_array_v<T> && std::same_as<T, std::remove_cv_t<T>>,
                   "result<T>: T must be an unqualified object type; use a pointer instead of a reference");
     static_assert(!std::same_as<T, failure>, "result<failure> cannot tell its two states apart");
-    static constexpr bool moves_safely = std::is_nothrow_move_constructible_v<T>;
-    static constexpr bool assigns = std::is_move_assignable_v<T>;
+    static constexpr bool moves_safely = __is_nothrow_constructible(T, T);
+    static constexpr bool assigns = __is_assignable(T&, T);
 
 public:
     using value_type = T;
     using error_type = flux::error;
 
-    result() noexcept(std::is_nothrow_default_constructible_v<T>) requires std::default_initializable<T>
+    result() noexcept(__is_nothrow_constructible(T)) requires (__is_constructible(T))
         : has_value_(true) {
-        std::construct_at(std::addressof(value_));
+        ::new (place()) T();
     }
     template <class U = T>
         requires(!std::same_as<std::remove_cvref_t<U>, result> && detail::value_for<std::remove_cvref_t<U>, T> &&
-                 std::constructible_from<T, U>)
-    explicit(!std::convertible_to<U, T>) result(U&& value) noexcept(std::is_nothrow_constructible_v<T, U>)
+                 __is_constructible(T, U))
+    explicit(!detail::becomes<U, T>) result(U&& value) noexcept(__is_nothrow_constructible(T, U))
         : has_value_(true) {
-        std::construct_at(std::addressof(value_), std::forward<U>(value));
+        ::new (place()) T(static_cast<U&&>(value));
     }
     result(failure f) noexcept : has_value_(false) {
-        std::construct_at(std::addressof(error_), std::move(f).error());
+        ::new (place()) flux::error(static_cast<failure&&>(f).error());
     }
-    result(const result& other) noexcept(std::is_nothrow_copy_constructible_v<T>)
-        requires std::copy_constructible<T>
+    result(const result& other) noexcept(__is_nothrow_constructible(T, const T&))
+        requires(__is_constructible(T, const T&))
         : has_value_(other.has_value_) {
         if (has_value_) {
-            std::construct_at(std::addressof(value_), other.value_);
+            ::new (place()) T(other.value_);
         } else {
-            std::construct_at(std::addressof(error_), other.error_);
+            ::new (place()) flux::error(other.error_);
         }
     }
     /// The source keeps its state: a value that was moved from, or an error with its code.
-    result(result&& other) noexcept(moves_safely) requires std::move_constructible<T>
+    result(result&& other) noexcept(moves_safely) requires(__is_constructible(T, T))
         : has_value_(other.has_value_) {
         if (has_value_) {
-            std::construct_at(std::addressof(value_), std::move(other.value_));
+            ::new (place()) T(static_cast<T&&>(other.value_));
         } else {
-            std::construct_at(std::addressof(error_), std::move(other.error_));
+            ::new (place()) flux::error(static_cast<flux::error&&>(other.error_));
         }
     }
     /// If copying throws, *this is unchanged.
-    result& operator=(const result& other) requires(std::copy_constructible<T> && (assigns || moves_safely)) {
+    result& operator=(const result& other) requires(__is_constructible(T, const T&) && (assigns || moves_safely)) {
         if (this != &other) {
             *this = result(other);
         }
         return *this;
     }
     /// If T's construction throws, *this keeps its error; if T's assignment throws, what that left.
-    result& operator=(result&& other) noexcept(moves_safely && (std::is_nothrow_move_assignable_v<T> || !assigns))
-        requires(std::move_constructible<T> && (assigns || moves_safely)) {
+    result& operator=(result&& other) noexcept(moves_safely && (__is_nothrow_assignable(T&, T) || !assigns))
+        requires(__is_constructible(T, T) && (assigns || moves_safely)) {
         if (this == &other) {
             return *this;
         }
         if (!other.has_value_) {
             if (has_value_) {
-                std::destroy_at(std::addressof(value_));
-                std::construct_at(std::addressof(error_), std::move(other.error_));
+                value_.~T();
+                ::new (place()) flux::error(static_cast<flux::error&&>(other.error_));
                 has_value_ = false;
             } else {
-                error_ = std::move(other.error_);
+                error_ = static_cast<flux::error&&>(other.error_);
             }
         } else if (!has_value_) {
-            replace_error(std::move(other.value_));
+            replace_error(static_cast<T&&>(other.value_));
         } else if constexpr (assigns) {
-            value_ = std::move(other.value_);
+            value_ = static_cast<T&&>(other.value_);
         } else {
-            std::destroy_at(std::addressof(value_));
-            std::construct_at(std::addressof(value_), std::move(other.value_));
+            value_.~T();
+            ::new (place()) T(static_cast<T&&>(other.value_));
         }
         return *this;
     }
@@ -120,16 +128,16 @@ public:
     /// Makes a value from `args`, in place of the value or error before.
     /// Errors  what T's constructor throws; *this is unchanged then.
     template <class... Args>
-        requires(std::constructible_from<T, Args...> &&
-                 (std::is_nothrow_constructible_v<T, Args...> || moves_safely))
-    T& emplace(Args&&... args) noexcept(std::is_nothrow_constructible_v<T, Args...>) {
-        if constexpr (std::is_nothrow_constructible_v<T, Args...>) {
+        requires(__is_constructible(T, Args...) &&
+                 (__is_nothrow_constructible(T, Args...) || moves_safely))
+    T& emplace(Args&&... args) noexcept(__is_nothrow_constructible(T, Args...)) {
+        if constexpr (__is_nothrow_constructible(T, Args...)) {
             destroy();
-            std::construct_at(std::addressof(value_), std::forward<Args>(args)...);
+            ::new (place()) T(static_cast<Args&&>(args)...);
         } else {
-            T fresh(std::forward<Args>(args)...);
+            T fresh(static_cast<Args&&>(args)...);
             destroy();
-            std::construct_at(std::addressof(value_), std::move(fresh));
+            ::new (place()) T(static_cast<T&&>(fresh));
         }
         has_value_ = true;
         return value_;
@@ -140,9 +148,9 @@ public:
 
     [[nodiscard]] T& operator*() & noexcept { return checked().value_; }
     [[nodiscard]] const T& operator*() const& noexcept { return checked().value_; }
-    [[nodiscard]] T&& operator*() && noexcept { return std::move(checked().value_); }
-    [[nodiscard]] T* operator->() noexcept { return std::addressof(checked().value_); }
-    [[nodiscard]] const T* operator->() const noexcept { return std::addressof(checked().value_); }
+    [[nodiscard]] T&& operator*() && noexcept { return static_cast<T&&>(checked().value_); }
+    [[nodiscard]] T* operator->() noexcept { return __builtin_addressof(checked().value_); }
+    [[nodiscard]] const T* operator->() const noexcept { return __builtin_addressof(checked().value_); }
 
     T& value() & {
         if (!has_value_) {
@@ -158,14 +166,14 @@ public:
     }
     T&& value() && {
         if (!has_value_) {
-            detail::throw_error(std::move(error_));
+            detail::throw_error(static_cast<flux::error&&>(error_));
         }
-        return std::move(value_);
+        return static_cast<T&&>(value_);
     }
 
     [[nodiscard]] flux::error& error() & noexcept { return failed().error_; }
     [[nodiscard]] const flux::error& error() const& noexcept { return failed().error_; }
-    [[nodiscard]] flux::error&& error() && noexcept { return std::move(failed().error_); }
+    [[nodiscard]] flux::error&& error() && noexcept { return static_cast<flux::error&&>(failed().error_); }
 
     template <class U = T>
     [[nodiscard]] T value_or(U&& fallback) const& {
@@ -215,12 +223,14 @@ public:
     }
 
 private:
+    // Where both members of the union live.
+    [[nodiscard]] void* place() noexcept { return const_cast<void*>(static_cast<const volatile void*>(__builtin_addressof(value_))); }
 // g++ 12 at -O2 takes a result that lives in a coroutine frame for one at address zero on a path that does not exist.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wnull-dereference"
     void destroy() noexcept {
         if (has_value_) {
-            std::destroy_at(std::addressof(value_));
+            value_.~T();
         } else {
             error_.~error();
         }
@@ -246,21 +256,21 @@ private:
     // The union must hold one of the two at any time, also when T's constructor throws in the middle.
     void replace_error(T&& value) noexcept(moves_safely) {
         if constexpr (moves_safely) {
-            std::destroy_at(std::addressof(error_));
-            std::construct_at(std::addressof(value_), std::move(value));
+            error_.~error();
+            ::new (place()) T(static_cast<T&&>(value));
         } else {
             struct rollback {
                 ~rollback() {
                     if (armed) {
-                        std::construct_at(std::addressof(self.error_), std::move(before));
+                        ::new (self.place()) flux::error(static_cast<flux::error&&>(before));
                     }
                 }
                 result& self;
                 flux::error before;
                 bool armed = true;
             } guard{*this, std::move(error_)};
-            std::destroy_at(std::addressof(error_));
-            std::construct_at(std::addressof(value_), std::move(value));
+            error_.~error();
+            ::new (place()) T(static_cast<T&&>(value));
             guard.armed = false;
         }
         has_value_ = true;

@@ -27,7 +27,7 @@ template <class Op>
 concept operation = requires {
     typename std::remove_cvref_t<Op>::value_type;
     typename std::remove_cvref_t<Op>::state_type;
-} && std::constructible_from<typename std::remove_cvref_t<Op>::state_type, Op, detail::context_node&>;
+} && __is_constructible(typename std::remove_cvref_t<Op>::state_type, Op, detail::context_node&);
 
 /// What `co_await` of the operation yields.
 template <class Op>
@@ -45,9 +45,9 @@ public:
     auto await_resume() {
         auto outcome = State::take();
         if (!outcome) {
-            throw_error(std::move(outcome).error());
+            throw_error(static_cast<decltype(outcome)&&>(outcome).error());
         }
-        return *std::move(outcome); // by value; void for result<void>
+        return *static_cast<decltype(outcome)&&>(outcome); // by value; void for result<void>
     }
 };
 
@@ -61,7 +61,7 @@ public:
 template <class Op>
 class attempt_op {
 public:
-    explicit attempt_op(Op&& op) : op_(std::move(op)) {}
+    explicit attempt_op(Op&& op) : op_(static_cast<Op&&>(op)) {}
     Op op_;
 };
 
@@ -121,7 +121,7 @@ private:
 template <operation Op>
     requires(!std::is_lvalue_reference_v<Op>)
 [[nodiscard]] auto attempt(Op&& op) {
-    return detail::attempt_op<std::remove_cvref_t<Op>>(std::forward<Op>(op));
+    return detail::attempt_op<std::remove_cvref_t<Op>>(static_cast<Op&&>(op));
 }
 
 } // namespace flux::inline FLUX_ABI

@@ -44,24 +44,24 @@ public:
     void set_ctx(context_node& ctx) noexcept { ctx_ = &ctx; }
 
     template <operation Op>
-        requires(!std::is_lvalue_reference_v<Op> || std::copy_constructible<std::remove_cvref_t<Op>>)
+        requires(!std::is_lvalue_reference_v<Op> || std::is_copy_constructible_v<std::remove_cvref_t<Op>>)
     auto await_transform(Op&& op) {
-        return throwing<state_of<Op>>(std::forward<Op>(op), *ctx_);
+        return throwing<state_of<Op>>(static_cast<Op&&>(op), *ctx_);
     }
     template <class Op>
     auto await_transform(attempt_op<Op>&& op) {
-        return attempting<state_of<Op>>(std::move(op.op_), *ctx_);
+        return attempting<state_of<Op>>(static_cast<Op&&>(op.op_), *ctx_);
     }
     auto await_transform(this_context_request) noexcept { return context_awaiter(*ctx_); }
     template <context_opener Opener>
     auto await_transform(Opener&& opener) {
-        return typename std::remove_cvref_t<Opener>::awaiter_type(std::forward<Opener>(opener), *this);
+        return typename std::remove_cvref_t<Opener>::awaiter_type(static_cast<Opener&&>(opener), *this);
     }
     // Awaiters from elsewhere (std::suspend_always, other libraries) pass through; they know no context.
     template <class Awaiter>
         requires requires(Awaiter& a) { a.await_ready(); a.await_resume(); }
     Awaiter&& await_transform(Awaiter&& awaiter) noexcept {
-        return std::forward<Awaiter>(awaiter);
+        return static_cast<Awaiter&&>(awaiter);
     }
 
 private:
@@ -95,19 +95,19 @@ public:
     void clear() noexcept {
         switch (std::exchange(kind_, kind::none)) {
         case kind::none: break;
-        case kind::value: std::destroy_at(std::addressof(value_)); break;
-        case kind::error: std::destroy_at(std::addressof(error_)); break;
-        case kind::exception: std::destroy_at(std::addressof(exception_)); break;
+        case kind::value: value_.~stored(); break;
+        case kind::error: error_.~error(); break;
+        case kind::exception: exception_.~exception_ptr(); break;
         }
     }
 
     template <class... U>
     void set_value(U&&... value) {
-        std::construct_at(std::addressof(value_), std::forward<U>(value)...);
+        ::new (static_cast<void*>(__builtin_addressof(value_))) stored(static_cast<U&&>(value)...);
         kind_ = kind::value;
     }
     void set_error(error e) noexcept {
-        std::construct_at(std::addressof(error_), std::move(e));
+        ::new (static_cast<void*>(&error_)) error(static_cast<error&&>(e));
         kind_ = kind::error;
     }
     void set_current_exception() noexcept {
@@ -116,7 +116,7 @@ public:
         } catch (const error& e) {
             set_error(e); // copied: another exception_ptr may share this object
         } catch (...) {
-            std::construct_at(std::addressof(exception_), std::current_exception());
+            ::new (static_cast<void*>(&exception_)) std::exception_ptr(std::current_exception());
             kind_ = kind::exception;
         }
     }
@@ -126,7 +126,7 @@ public:
         if (other.kind_ == outcome<U>::kind::error) {
             set_error(std::move(other.error_));
         } else if (other.kind_ == outcome<U>::kind::exception) {
-            std::construct_at(std::addressof(exception_), std::move(other.exception_));
+            ::new (static_cast<void*>(&exception_)) std::exception_ptr(static_cast<std::exception_ptr&&>(other.exception_));
             kind_ = kind::exception;
         }
     }
@@ -144,7 +144,7 @@ public:
         if constexpr (std::is_void_v<T>) {
             return {};
         } else {
-            return result<T>(std::move(value_));
+            return result<T>(static_cast<T&&>(value_));
         }
     }
 
@@ -238,16 +238,16 @@ template <class T>
 class task_promise final : public task_promise_base<T> {
 public:
     template <class U = T>
-        requires std::constructible_from<T, U>
+        requires(__is_constructible(T, U))
     void return_value(U&& value) {
-        this->outcome_.set_value(std::forward<U>(value));
+        this->outcome_.set_value(static_cast<U&&>(value));
     }
     void return_value(failure&& f) noexcept { this->outcome_.set_error(std::move(f).error()); }
     void return_value(result<T>&& r) {
         if (r) {
-            this->outcome_.set_value(*std::move(r));
+            this->outcome_.set_value(static_cast<T&&>(*r));
         } else {
-            this->outcome_.set_error(std::move(r).error());
+            this->outcome_.set_error(static_cast<error&&>(r.error()));
         }
     }
 };
@@ -261,7 +261,7 @@ public:
 template <class T>
 class task_state {
 public:
-    task_state(task<T>&& t, context_node& ctx) noexcept : task_(std::move(t)), ctx_(&ctx) {
+    task_state(task<T>&& t, context_node& ctx) noexcept : task_(static_cast<task<T>&&>(t)), ctx_(&ctx) {
         FLUX_ASSERT(task_.handle_, "task awaited twice");
     }
     task_state(const task_state&) = delete;

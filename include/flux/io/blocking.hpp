@@ -13,17 +13,16 @@
 #include <flux/coro/task.hpp>
 
 #include <algorithm>
-#include <condition_variable>
 #include <cstddef>
 #include <memory>
 #include <mutex>
 #include <system_error>
-#include <thread>
 #include <type_traits>
 #include <utility>
 
 #include <pthread.h>
 #include <signal.h>
+#include <unistd.h>
 
 namespace flux::inline FLUX_ABI {
 
@@ -43,6 +42,7 @@ private:
 };
 
 /// Threads  any.
+// Those of POSIX: <thread> and <condition_variable> alone are a twentieth of what including flux costs.
 class blocking_pool {
 public:
     blocking_pool(const blocking_pool&) = delete;
@@ -51,7 +51,7 @@ public:
     /// The pool of the process. Several calls are often in the kernel at once, hence more threads than small
     /// machines have CPUs. Never destroyed, only its threads end: a call may end the process while others use it.
     [[nodiscard]] static blocking_pool& instance() {
-        static blocking_pool& pool = *new blocking_pool(std::max<std::size_t>(4, std::thread::hardware_concurrency()));
+        static blocking_pool& pool = *new blocking_pool(static_cast<std::size_t>(std::max(4L, ::sysconf(_SC_NPROCESSORS_ONLN))));
         struct joiner {
             ~joiner() { pool.end(); }
         };
@@ -69,7 +69,7 @@ public:
             jobs_.push_back(job);
             ++queued_;
         }
-        work_.notify_one();
+        ::pthread_cond_signal(&work_);
     }
     /// False: it runs, or has run.
     [[nodiscard]] bool withdraw(blocking_job& job) noexcept {
@@ -87,18 +87,18 @@ private:
 
     // Waits for the calls that run. None is queued: whoever awaits one keeps the program alive.
     void end() noexcept {
-        dynamic_array<std::thread> threads;
+        dynamic_array<::pthread_t> threads;
         {
             const std::lock_guard lock(mutex_);
             ending_ = true;
             threads.swap(threads_);
         }
-        work_.notify_all();
-        for (std::thread& t : threads) {
-            if (t.get_id() == std::this_thread::get_id()) {
-                t.detach(); // this call has ended the process
+        ::pthread_cond_broadcast(&work_);
+        for (const ::pthread_t t : threads) {
+            if (::pthread_equal(t, ::pthread_self()) != 0) {
+                ::pthread_detach(t); // this call has ended the process
             } else {
-                t.join();
+                ::pthread_join(t, nullptr);
             }
         }
     }
@@ -113,22 +113,27 @@ private:
             ::sigdelset(&most, own);
         }
         ::pthread_sigmask(SIG_SETMASK, &most, &before);
-        try {
-            threads_.emplace_back([this] { work(); });
-        } catch (const std::system_error&) {
-            if (threads_.empty()) {
-                ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-                throw;
-            }
-        }
+        ::pthread_t fresh;
+        const int refused = ::pthread_create(&fresh, nullptr, &run_thread, this);
         ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+        if (refused == 0) {
+            threads_.push_back(fresh); // there is room for all
+        } else if (threads_.empty()) {
+            throw std::system_error(refused, std::generic_category());
+        }
+    }
+    static void* run_thread(void* pool) noexcept {
+        static_cast<blocking_pool*>(pool)->work();
+        return nullptr;
     }
     void work() noexcept {
         ::pthread_setname_np(::pthread_self(), "flux-blocking");
         std::unique_lock lock(mutex_);
         for (;;) {
             ++idle_;
-            work_.wait(lock, [this] { return ending_ || !jobs_.empty(); });
+            while (!ending_ && jobs_.empty()) {
+                ::pthread_cond_wait(&work_, mutex_.native_handle());
+            }
             --idle_;
             if (jobs_.empty()) {
                 return;
@@ -142,9 +147,9 @@ private:
     }
 
     std::mutex mutex_;
-    std::condition_variable work_;
+    ::pthread_cond_t work_ = PTHREAD_COND_INITIALIZER;
     intrusive_list<blocking_job> jobs_; // this and all below: guarded by mutex_
-    dynamic_array<std::thread> threads_;
+    dynamic_array<::pthread_t> threads_;
     std::size_t most_; // constant
     std::size_t queued_ = 0;
     std::size_t idle_ = 0; // threads that wait, also those that were notified and have not come yet
