@@ -68,7 +68,7 @@ public:
         }
         if (wanted_ && !io_op::in_flight() && !is_full()) {
             arm();
-        } else if (is_watching()) {
+        } else if (is_watching() && !is_full()) { // while it is full the watch goes on
             home_->driver().cancel(*this); // its completion arms the receive again
         }
         return c;
