@@ -2,9 +2,10 @@
 // The only file of the test programs that knows how the TLS of transport.hpp is made.
 #include <flux/net/socket_stream.hpp>
 #include <flux/testing/fail_point.hpp>
+#include <flux/tls/listener.hpp>
 #include <flux/tls/self_signed.hpp>
 #include <flux/tls/stream.hpp>
-#include <support/transport.hpp>
+#include <support/transport_sockets.hpp>
 
 #include <memory>
 #include <string>
@@ -92,11 +93,34 @@ std::unique_ptr<secure_end<Next>> make_secure_server(Next next) {
 
 using memory = flux::testing::memory_stream;
 using faulty = flux::testing::faulty_stream<memory>;
-using flux::socket_stream;
+using flux::tcp_stream;
 template std::unique_ptr<secure_end<memory>> make_secure_client(memory);
 template std::unique_ptr<secure_end<memory>> make_secure_server(memory);
 template std::unique_ptr<secure_end<faulty>> make_secure_client(faulty);
-template std::unique_ptr<secure_end<socket_stream>> make_secure_client(socket_stream);
-template std::unique_ptr<secure_end<socket_stream>> make_secure_server(socket_stream);
+template std::unique_ptr<secure_end<tcp_stream>> make_secure_client(tcp_stream);
+
+flux::detail::child serve_secure(flux::http::detail::server_core& core, flux::tcp_stream stream) {
+    return flux::http::detail::serve_connection(core, tls::tls_stream<flux::tcp_stream>(std::move(stream), shared().server));
+}
+
+namespace {
+
+class secure_server final : public any_server {
+public:
+    secure_server(const flux::http::router& a, const flux::http::server_options& o) : server_(a, o) {}
+    flux::task<> serve(flux::tcp_listener listener) override {
+        return server_.serve(tls::listener<flux::tcp_listener>(std::move(listener), shared().server));
+    }
+    const flux::http::server_stats& stats() const noexcept override { return server_.stats(); }
+
+private:
+    flux::http::basic_server<tls::listener<flux::tcp_listener>> server_;
+};
+
+} // namespace
+
+std::unique_ptr<any_server> make_secure_server(const flux::http::router& app, const flux::http::server_options& options) {
+    return std::make_unique<secure_server>(app, options);
+}
 
 } // namespace test_support

@@ -4,6 +4,7 @@
 #include <flux/http/server/router.hpp>
 #include <http/server/over_tcp.hpp>
 #include <support/driver_matrix.hpp>
+#include <support/transport_sockets.hpp>
 
 #include <doctest/doctest.h>
 

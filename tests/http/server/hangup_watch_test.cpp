@@ -7,6 +7,7 @@
 #include <flux/net/listener.hpp>
 
 #include <support/driver_matrix.hpp>
+#include <support/transport_sockets.hpp>
 
 #include <doctest/doctest.h>
 
@@ -47,10 +48,10 @@ task<> leave(reactor* home, std::string octets, bool reset, outcome* out) {
     options.end_grace = 10ms;
     auto listener = tcp_listener::listen(*home, endpoint::loopback(0)).value();
     const endpoint where = listener.local_endpoint().value();
-    http::basic_server<tcp_listener> server(app, options);
+    const auto server = test_support::make_server(app, options);
     task_scope serving(ctx, scope_policy::collect);
-    serving.spawn(server.serve(std::move(listener)));
-    auto client = co_await tcp_connect(where);
+    serving.spawn(server->serve(std::move(listener)));
+    auto client = co_await test_support::any_connect(where);
     // more than the kernel and the server hold: it is not all sent when the client goes
     auto sent = co_await attempt(with_timeout(200ms, client.write_all(as_octets(octets))));
     ignore_result(sent, "the handler does not read");
@@ -62,7 +63,7 @@ task<> leave(reactor* home, std::string octets, bool reset, outcome* out) {
     } else {
         client.close();
     }
-    while (server.stats().connections != 0) {
+    while (server->stats().connections != 0) {
         co_await sleep_for(1ms);
     }
     serving.stop(stop_reason::shutdown);

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
-// tests/http/server/over_tcp.hpp - octets in, octets out, over one TCP connection to a server of its own.
+// tests/http/server/over_tcp.hpp - octets in, octets out, over one TCP connection, plain or TLS, to a server of its own.
 #pragma once
 
 #include <flux/http/server/router.hpp>
 #include <flux/http/server/server_connection.hpp>
-#include <flux/net/connect.hpp>
-#include <flux/net/listener.hpp>
+#include <support/transport_sockets.hpp>
 
 #include <string>
 #include <utility>
@@ -21,10 +20,10 @@ flux::task<std::string> over_tcp(const flux::http::router* app, std::string requ
     const auto where = listener.local_endpoint().value();
     const http::server_options options;
     http::detail::server_core core(*app, options);
-    auto client = co_await tcp_connect(where);
+    auto client = co_await test_support::any_connect(where);
     auto accepted = co_await listener.accept();
     task_scope scope(ctx, scope_policy::collect);
-    scope.spawn_frame(http::detail::serve_connection(core, std::move(accepted)));
+    scope.spawn_frame(test_support::serve_any(core, std::move(accepted)));
     co_await client.write_all(as_octets(request));
     std::string all;
     for (;;) {

@@ -5,8 +5,7 @@
 #include <http/server/over_tcp.hpp>
 #include <http/server/serve_octets.hpp>
 #include <support/driver_matrix.hpp>
-
-#include <support/transport.hpp>
+#include <support/transport_sockets.hpp>
 
 #include <doctest/doctest.h>
 
@@ -215,10 +214,10 @@ TEST_SUITE("http/server/send_file") {
             auto listener = tcp_listener::listen(reactor::of(ctx.home()), endpoint::loopback(0)).value();
             const auto where = listener.local_endpoint().value();
             http::detail::server_core core(*a, o);
-            auto client = co_await tcp_connect(where);
+            auto client = co_await test_support::any_connect(where);
             auto accepted = co_await listener.accept();
             task_scope scope(ctx, scope_policy::collect);
-            scope.spawn_frame(http::detail::serve_connection(core, std::move(accepted)));
+            scope.spawn_frame(test_support::serve_any(core, std::move(accepted)));
             co_await client.write_all(as_octets("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
             const auto joined = co_await attempt(scope.join()); // it comes to an end although nobody reads
             ignore_result(joined, "how a connection ends is not of interest here");

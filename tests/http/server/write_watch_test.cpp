@@ -10,6 +10,7 @@
 #include <flux/testing/virtual_loop.hpp>
 
 #include <support/driver_matrix.hpp>
+#include <support/transport_sockets.hpp>
 
 #include <doctest/doctest.h>
 
@@ -87,13 +88,13 @@ task<> stalled_client(reactor* home, std::string path, std::size_t* got) {
     options.write_timeout = 200ms;
     auto listener = tcp_listener::listen(*home, endpoint::loopback(0)).value();
     const endpoint where = listener.local_endpoint().value();
-    http::basic_server<tcp_listener> server(app, options);
+    const auto server = test_support::make_server(app, options);
     task_scope serving(ctx, scope_policy::collect);
-    serving.spawn(server.serve(std::move(listener)));
-    auto stream = co_await tcp_connect(where);
+    serving.spawn(server->serve(std::move(listener)));
+    auto stream = co_await test_support::any_connect(where);
     const std::string request = "GET " + path + " HTTP/1.1\r\nHost: a\r\n\r\n";
     co_await stream.write_all(as_octets(request));
-    while (server.stats().requests == 0 || server.stats().connections != 0) {
+    while (server->stats().requests == 0 || server->stats().connections != 0) {
         co_await sleep_for(5ms);
     }
     std::vector<std::byte> buffer(1U << 20);
@@ -179,12 +180,12 @@ task<> slow_client(reactor* home, std::string path, std::size_t* got) {
     options.write_timeout = 200ms;
     auto listener = tcp_listener::listen(*home, endpoint::loopback(0)).value();
     const endpoint where = listener.local_endpoint().value();
-    http::basic_server<tcp_listener> server(app, options);
+    const auto server = test_support::make_server(app, options);
     task_scope serving(ctx, scope_policy::collect);
-    serving.spawn(server.serve(std::move(listener)));
-    auto stream = co_await tcp_connect(where);
+    serving.spawn(server->serve(std::move(listener)));
+    auto stream = co_await test_support::any_connect(where);
     const int little = 65'536;
-    ::setsockopt(stream.native_handle(), SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
+    ::setsockopt(stream.under()->native_handle(), SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
     const std::string request = "GET " + path + " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     co_await stream.write_all(as_octets(request));
     std::vector<std::byte> buffer(131'072);
@@ -218,7 +219,8 @@ TEST_CASE("a write goes on as long as the peer acknowledges enough, and no longe
 
 TEST_CASE("a stream that does not tell gets write_timeout for each write") { CHECK(given_up_after<silent>(0, 0s) == 30s); }
 
-TEST_CASE("a socket tells what its peer has acknowledged, also in the middle of a write or a file") {
+TEST_CASE("a socket tells what its peer has acknowledged, also in the middle of a write or a file" *
+          test_support::plain_only("about sockets, not about what is above them")) {
     test_support::on_each_driver([](const reactor_options& options) {
         for (const bool file : {false, true}) {
             CAPTURE(file);
@@ -234,7 +236,8 @@ TEST_CASE("a socket tells what its peer has acknowledged, also in the middle of 
     });
 }
 
-TEST_CASE("a reader that is slow but steady gets all of a large body, however many write_timeouts that takes") {
+TEST_CASE("a reader that is slow but steady gets all of a large body, however many write_timeouts that takes" *
+          test_support::plain_only("its rate is that of a socket's reads; over TLS each gets a record at most")) {
     test_support::on_each_driver([](const reactor_options& options) {
         for (const char* const path : {"/whole", "/file"}) {
             CAPTURE(path);
