@@ -194,6 +194,11 @@ for version in tls1_2 tls1_3; do
 done
 same "the number of octets" 1000000 "$(curl -s --cacert ca.pem "https://127.0.0.1:$port/big/1000000" | wc -c)"
 same "plain HTTP" "client sent an HTTP request to an HTTPS server" "$(curl -s "http://127.0.0.1:$port/" | tr -d '\r')"
+out=$( (sleep 0.3; printf 'R\n'; sleep 0.5) | s_client -servername a.test -tls1_2) || true
+grep -q "RENEGOTIATING" <<<"$out" && grep -q "SSL alert number" <<<"$out" || fail "renegotiation is not refused: $out"
+out=$( (sleep 0.3; printf 'K\n'; sleep 0.3; printf 'K\n'; sleep 0.3; printf 'GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n'; sleep 0.5) |
+    s_client -servername a.test -tls1_3) || true
+grep -q "Hello, TLS!" <<<"$out" || fail "no answer after a key update: $out"
 stop_server
 same "exit status" 0 "$status"
 

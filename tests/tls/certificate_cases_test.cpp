@@ -342,7 +342,27 @@ TEST_CASE("a server that verifies its clients says what is wrong with theirs") {
         s.hash = "sha1";
         expect_client(&lab().issue(ca(), "sha1_user", s), tls::errc::weak_signature, "", ca(), how::required, highest);
         const auto& mid = lab().issue(ca(), "mid", authority());
-        expect_client(&lab().issue(mid, "mid_user", leaf("DNS:user.test")), std::nullopt, "", ca(), how::required, highest);
+        const auto& below = lab().issue(mid, "mid_user", leaf("DNS:user.test"));
+        expect_client(&below, std::nullopt, "", ca(), how::required, highest);
+        cert_lab::pair gap = lab().issue(lab().issue(ca(), "mid_gap", authority()), "gap_user", leaf("DNS:user.test"));
+        gap.chain = gap.cert;
+        expect_client(&gap, tls::errc::unknown_authority, "mid_gap", ca(), how::required, highest);
+        s = leaf("DNS:user.test");
+        s.from = "20400101000000Z";
+        expect_client(&lab().issue(ca(), "early_user", s), tls::errc::certificate_not_yet_valid, "2040-01-01", ca(), how::required, highest);
+        expect_client(&lab().root("lonely_user", leaf("DNS:user.test")), tls::errc::self_signed, "", ca(), how::required, highest);
+        const auto& zero = lab().issue(ca(), "zero", authority("", "critical,CA:TRUE,pathlen:0"));
+        expect_client(&lab().issue(lab().issue(zero, "below_zero", authority()), "two_under_zero_user", leaf("DNS:user.test")),
+                      tls::errc::path_too_long, "", ca(), how::required, highest);
+        const auto& only_b = lab().issue(ca(), "only_b", authority("nameConstraints=critical,permitted;DNS:b.test\n"));
+        expect_client(&lab().issue(only_b, "user_not_in_b", leaf("DNS:user.test")), tls::errc::name_not_permitted, "", ca(), how::required, highest);
+        const auto& net = lab().issue(ca(), "net", authority("nameConstraints=critical,permitted;IP:10.0.0.0/255.0.0.0\n"));
+        expect_client(&lab().issue(net, "user_out_of_net", leaf("IP:127.0.0.1")), tls::errc::name_not_permitted, "127.0.0.1", ca(), how::required, highest);
+        const auto& no_basic = lab().issue(ca(), "no_basic", authority("", ""));
+        expect_client(&lab().issue(no_basic, "user_no_basic", leaf("DNS:user.test")), tls::errc::not_an_authority, "no_basic", ca(), how::required, highest);
+        s = leaf("DNS:user.test");
+        s.usage = "critical,keyAgreement";
+        expect_client(&lab().issue(ca(), "user_no_signature", s), tls::errc::wrong_usage, "", ca(), how::required, highest);
     }
 }
 

@@ -110,8 +110,10 @@ TEST_CASE("a coroutine may choose, take its time, refuse with an alert of its ch
         }
         co_return tls::hello_answer::by_table();
     });
-    CHECK(shown(config, "b.test") == "CN=b");
-    CHECK(shown(config, "a.test") == "CN=a");
+    for (const auto highest : {tls::version::tls_1_3, tls::version::tls_1_2}) { // the library's own way to wait fails in 1.2
+        CHECK(shown(config, "b.test", nullptr, highest) == "CN=b");
+        CHECK(shown(config, "a.test", nullptr, highest) == "CN=a");
+    }
     std::string why;
     CHECK(shown(config, "denied.test", &why).empty());
     CHECK(why == "TLS: peer sent alert access_denied (49): peer ended the connection | "

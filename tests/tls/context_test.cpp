@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+// Settings that cannot be honoured, and what the TLS library would do wrong if it were left to itself.
+#include <flux/tls/context.hpp> // also proves the header is self-contained
+
+#include <flux/tls/connector.hpp>
+#include <flux/tls/self_signed.hpp>
+#include <support/tls_ends.hpp>
+
+#include <doctest/doctest.h>
+
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <malloc.h>
+
+using namespace flux;
+using test_support::cert_lab;
+using test_support::shake;
+
+namespace {
+
+cert_lab& lab() { return cert_lab::shared(); }
+const cert_lab::pair& ca() { return lab().root("ca"); }
+const cert_lab::pair& named(const std::string& name, const std::string& san) {
+    cert_lab::spec s;
+    s.san = san;
+    return lab().issue(ca(), name, s);
+}
+tls::server_settings server() {
+    const auto& a = named("a", "DNS:a.test");
+    return tls::server_settings(tls::identity::files(a.chain, a.key));
+}
+std::string said(const tls::server_settings& s) {
+    const auto made = tls::server_context::make(s);
+    return made ? "fine" : made.error().message();
+}
+std::string said(const tls::client_settings& s) {
+    const auto made = tls::client_context::make(s);
+    return made ? "fine" : made.error().message();
+}
+template <class S>
+void refuses(const S& s, const char* words) {
+    const std::string text = said(s);
+    CHECK_MESSAGE(text.find(words) != std::string::npos, text);
+}
+
+/// The records of a ClientHello cut into pieces of `n` octets, each in a record of its own.
+std::string in_small_records(std::string_view flight, std::size_t n) {
+    const std::string_view message = flight.substr(5);
+    std::string all;
+    for (std::size_t i = 0; i < message.size(); i += n) {
+        const std::string_view piece = message.substr(i, n);
+        all += std::string("\x16\x03\x01", 3);
+        all += static_cast<char>(piece.size() >> 8);
+        all += static_cast<char>(piece.size() & 0xff);
+        all += piece;
+    }
+    return all;
+}
+
+} // namespace
+
+TEST_SUITE("tls/context") {
+
+TEST_CASE("a setting that cannot be honoured is an error that says which and why") {
+    const auto server_case = [](const char* words, const std::function<void(tls::server_settings&)>& change) {
+        auto s = server();
+        change(s);
+        refuses(s, words);
+    };
+    const auto client_case = [](const char* words, const std::function<void(tls::client_settings&)>& change) {
+        auto s = test_support::trusting(ca());
+        change(s);
+        refuses(s, words);
+    };
+    CHECK(said(server()) == "fine");
+    CHECK(said(test_support::trusting(ca())) == "fine");
+    const auto verified = [](tls::server_settings& s) {
+        s.clients = tls::client_verification::required;
+        s.client_authorities = tls::trust::file(ca().cert);
+    };
+    server_case("the lowest version is above the highest", [](auto& s) {
+        s.min_version = tls::version::tls_1_3;
+        s.max_version = tls::version::tls_1_2;
+    });
+    server_case("min_rsa_bits must be 2048 to 16384", [](auto& s) { s.min_rsa_bits = 1024; });
+    server_case("min_rsa_bits must be 2048 to 16384", [](auto& s) { s.min_rsa_bits = 32'768; });
+    server_case("an application protocol has 1 to 255 octets and no comma", [](auto& s) { s.protocols = {"a,b"}; });
+    server_case("an application protocol has 1 to 255 octets and no comma", [](auto& s) { s.protocols = {""}; });
+    server_case("a server needs a certificate and its private key", [](auto& s) { s.own = tls::identity(); });
+    server_case("client certificates need client_authorities", [](auto& s) { s.clients = tls::client_verification::optional; });
+    server_case("need clients to be verified", [](auto& s) { s.allowed_uris = {"spiffe://a"}; });
+    server_case("need clients to be verified", [](auto& s) { s.revocation_lists = {tls::source::file("/nowhere")}; });
+    server_case("need clients to be verified", [](auto& s) {
+        s.on_peer = tls::make_peer_check([](const tls::peer_info&) -> result<void> { return {}; });
+    });
+    server_case("that many tickets cannot be sent", [](auto& s) { s.tickets = 17; });
+    server_case("/nowhere.pem: No such file", [](auto& s) { s.own = tls::identity::files("/nowhere.pem", "/nowhere.key"); });
+    server_case("no certificate in it", [](auto& s) { s.own = tls::identity(tls::source::file(named("a", "").key), s.own.key()); });
+    server_case("no private key in it", [](auto& s) { s.own = tls::identity(s.own.chain(), tls::source::file(named("a", "").cert)); });
+    server_case("does not belong to", [](auto& s) { s.own = tls::identity(s.own.chain(), tls::source::file(named("b", "DNS:b.test").key)); });
+    server_case("/nowhere.crl: No such file", [&](auto& s) {
+        verified(s);
+        s.revocation_lists = {tls::source::file("/nowhere.crl")};
+    });
+    server_case("revocation list: ", [&](auto& s) {
+        verified(s);
+        s.revocation_lists = {tls::source::memory("no list")};
+    });
+    lab().run("openssl ec -aes128 -passout pass:x -in " + named("a", "").key + " -out " + lab().path("locked.key"));
+    server_case("the private key is encrypted", [](auto& s) {
+        s.own = tls::identity(s.own.chain(), tls::source::file(lab().path("locked.key")));
+    });
+    client_case("no certificate authority is trusted", [](auto& s) { s.authorities = tls::trust(); });
+    client_case("no certificate in it", [](auto& s) { s.authorities = tls::trust::pem("nothing"); });
+    client_case("danger_no_verify leaves nothing for on_peer", [](auto& s) {
+        s.danger_no_verify = true;
+        s.revocation_lists = {tls::source::file("/nowhere")};
+    });
+    const auto nobody = tls::client_context::make(test_support::trusting(ca())).value()->connect("");
+    REQUIRE(!nobody);
+    CHECK(tls::is(nobody.error(), tls::errc::bad_setting));
+}
+
+TEST_CASE("identities come from PEM and from DER, from files and from memory") {
+    const auto& a = named("a", "DNS:a.test");
+    lab().run("openssl x509 -in " + a.cert + " -outform DER -out " + lab().path("a.der"));
+    lab().run("openssl ec -in " + a.key + " -outform DER -out " + lab().path("a.key.der"));
+    lab().run("openssl pkcs8 -topk8 -nocrypt -in " + a.key + " -out " + lab().path("a.pk8"));
+    for (const char* chain : {"a.pem", "a.der"}) {
+        for (const char* key : {"a.key", "a.key.der", "a.pk8"}) {
+            for (const bool memory : {false, true}) {
+                CAPTURE(chain);
+                CAPTURE(key);
+                const std::string c = lab().path(chain);
+                const std::string k = lab().path(key);
+                const auto from = memory ? tls::identity(tls::source::memory(test_support::slurp(c)), tls::source::memory(test_support::slurp(k)))
+                                         : tls::identity::files(c, k);
+                const auto out = shake(test_support::client_of(ca()), test_support::server_of(tls::server_settings(from)));
+                CHECK_MESSAGE(out.ok(), out.near_text());
+            }
+        }
+    }
+}
+
+TEST_CASE("no TLS 1.2 session identifier is good at another context, or at all: the library's cache is everybody's") {
+    auto old = test_support::trusting(ca());
+    old.max_version = tls::version::tls_1_2;
+    const auto context = test_support::client_of(old);
+    const auto one = tls::server_context::make(server()).value();
+    const auto other = tls::server_context::make(server()).value();
+    tls::detail::session_ptr session;
+    for (const auto& to : {one, one, other}) {
+        auto client = *context->connect("a.test");
+        auto served = *to->connect("");
+        if (session != nullptr) {
+            client->resume(*session);
+        }
+        for (int i = 0; i < 4; ++i) {
+            if (!client->is_complete()) {
+                REQUIRE(client->handshake() != tls::engine::progress::failed);
+            }
+            served->feed(client->output().view());
+            client->output().clear();
+            if (!served->is_complete()) {
+                REQUIRE(served->handshake() != tls::engine::progress::failed);
+            }
+            client->feed(served->output().view());
+            served->output().clear();
+        }
+        REQUIRE(client->is_complete());
+        CHECK(!served->resumed());
+        CHECK(!client->resumed());
+        session.reset(::wolfSSL_get1_session(client->native()));
+    }
+}
+
+TEST_CASE("a ClientHello in many records is served, in both versions") {
+    for (const auto highest : {tls::version::tls_1_3, tls::version::tls_1_2}) {
+        for (const std::size_t size : {7UL, 50UL, 200UL}) {
+            CAPTURE(size);
+            auto c = test_support::trusting(ca());
+            c.max_version = highest;
+            const auto context = test_support::client_of(c);
+            auto client = *context->connect("a.test");
+            REQUIRE(client->handshake() == tls::engine::progress::want_more);
+            const std::string small = in_small_records(client->output().view(), size);
+            tls::client_hello_reader reader;
+            REQUIRE(reader.read(small) == tls::hello_state::complete);
+            CHECK(reader.take().server_name == "a.test");
+            const auto made = tls::server_context::make(server()).value();
+            auto served = *made->connect("");
+            served->feed(small);
+            CHECK(served->handshake() == tls::engine::progress::want_more);
+            CHECK(served->output().size() > 500); // its whole flight
+        }
+    }
+}
+
+TEST_CASE("a thread that ends leaves nothing of its tables of curve points behind") {
+    const auto client = test_support::client_of(ca());
+    const auto made = test_support::server_of(server());
+    const auto in_threads = [&](int n) {
+        for (int i = 0; i < n; ++i) {
+            std::thread([&] { CHECK(shake(client, made).ok()); }).join();
+        }
+    };
+    in_threads(2);
+    const std::size_t before = ::mallinfo2().uordblks + ::mallinfo2().hblkhd;
+    in_threads(6);
+    const std::size_t after = ::mallinfo2().uordblks + ::mallinfo2().hblkhd;
+    CHECK_MESSAGE(after < before + 1'000'000, (after - before)); // one thread's tables are several megabytes
+}
+
+TEST_CASE("the authorities of the system are loaded once for all clients that say nothing") {
+    const auto one = tls::default_client_context();
+    if (one) { // a machine may have none
+        CHECK(tls::default_client_context().value() == *one);
+    } else {
+        CHECK(tls::is(one.error(), tls::errc::bad_file));
+    }
+}
+
+} // TEST_SUITE
