@@ -18,6 +18,7 @@
 #include <string_view>
 
 #include "support/driver_matrix.hpp"
+#include "support/transport_sockets.hpp"
 
 namespace {
 
@@ -45,7 +46,8 @@ flux::task<> send_pieces(http::body_writer* out, const std::string* all) {
     }
 }
 
-flux::task<> keep_alive(http::client* api, const place* p) {
+template <class Client>
+flux::task<> keep_alive(Client* api, const place* p) {
     for (int i = 0; i < 50; ++i) {
         auto r = co_await api->get(p->url + "/hello");
         CHECK(r.code() == http::status::ok);
@@ -64,7 +66,8 @@ flux::task<> keep_alive(http::client* api, const place* p) {
     CHECK(after.reused());
     CHECK(api->stats().dials == 1);
 }
-flux::task<> large_bodies(http::client* api, const place* p) {
+template <class Client>
+flux::task<> large_bodies(Client* api, const place* p) {
     const std::string big = co_await api->get(p->url + "/big").text(100'000'000);
     CHECK(big == pattern(8'000'000));
     if (p->offers("echo")) {
@@ -79,7 +82,8 @@ flux::task<> large_bodies(http::client* api, const place* p) {
         CHECK(again == big);
     }
 }
-flux::task<> framing(http::client* api, const place* p) {
+template <class Client>
+flux::task<> framing(Client* api, const place* p) {
     if (p->offers("chunked")) {
         auto r = co_await api->get(p->url + "/chunked");
         CHECK_FALSE(r.body().length().has_value());
@@ -103,7 +107,8 @@ flux::task<> framing(http::client* api, const place* p) {
     CHECK(last.ok());
 }
 // The server ends and comes back while connections to it are idle: no GET fails.
-flux::task<> restarts(http::client* api, const place* p) {
+template <class Client>
+flux::task<> restarts(Client* api, const place* p) {
     auto get = [api, p](int) { return api->get(p->url + "/hello").text(); };
     const std::vector<int> several = {0, 1, 2, 3, 4, 5, 6, 7};
     for (int i = 0; i < 5; ++i) {
@@ -115,9 +120,25 @@ flux::task<> restarts(http::client* api, const place* p) {
     CHECK(text == "hello");
 }
 
+// TCP, and TLS over it where the transport is that.
+class any_connector {
+public:
+    using stream_type = test_support::any_tcp;
+    static constexpr bool secures = false;
+    [[nodiscard]] flux::task<stream_type> connect(const flux::destination& to) { return dial(to); }
+
+private:
+    static flux::task<stream_type> dial(flux::destination to) {
+        auto stream = co_await test_support::any_connect(flux::endpoint::parse(to.to_string()).value());
+        co_await stream.ready();
+        co_return stream;
+    }
+};
+
+template <class Client>
 flux::task<> visit(const place* p) {
     auto limit = co_await flux::within(flux::seconds(100));
-    http::client api;
+    Client api;
     co_await keep_alive(&api, p);
     co_await large_bodies(&api, p);
     co_await framing(&api, p);
@@ -149,10 +170,11 @@ flux::task<> serve_and_visit(const http::router* app) {
     place here;
     here.url = "http://" + listener.local_endpoint().value().to_string();
     here.can = "echo chunked trailers continue close";
-    http::basic_server<flux::tcp_listener> server(*app);
+    const auto server = test_support::make_server(*app);
     flux::task_scope scope(ctx, flux::scope_policy::collect);
-    scope.spawn(server.serve(std::move(listener)));
-    const auto done = co_await flux::attempt(visit(&here));
+    scope.spawn(server->serve(std::move(listener)));
+    auto visits = test_support::over_tls() ? visit<http::basic_client<any_connector>>(&here) : visit<http::client>(&here);
+    const auto done = co_await flux::attempt(std::move(visits));
     if (!done) {
         FAIL_CHECK(done.error().message());
     }
@@ -172,7 +194,7 @@ TEST_SUITE("client/real_server") {
             there.can = can == nullptr ? "" : can;
             there.restart = std::getenv("FLUX_PEER_RESTART");
             flux::reactor r;
-            r.run(visit(&there)); // what fails throws
+            r.run(visit<http::client>(&there)); // what fails throws
             return;
         }
         const http::router app = make_app();
