@@ -29,14 +29,16 @@ namespace flux::inline FLUX_ABI::tls::detail {
 /// Source  NIST SP 800-38D; FIPS 197; Gueron and Kounavis, "Carry-Less Multiplication and its Usage for GCM".
 class aes_gcm {
 public:
-    [[gnu::target("aes,pclmul,ssse3,sse4.1")]] aes_gcm(const unsigned char* key, std::size_t size) noexcept {
+    /// Params  longest  no message or additional data is longer: short ones need no powers of H.
+    [[gnu::target("aes,pclmul,ssse3,sse4.1")]] aes_gcm(const unsigned char* key, std::size_t size,
+                                                       std::size_t longest = ~std::size_t{0}) noexcept {
         if (size == 16) {
             expand_128(load(key));
         } else {
             expand_256(load(key), load(key + 16));
         }
         power_[0] = reversed(encrypt_block(_mm_setzero_si128()));
-        for (int i = 1; i < blocks; ++i) {
+        for (int i = 1; i < blocks && longest >= stride; ++i) {
             power_[i] = multiply(power_[i - 1], power_[0]);
         }
     }
@@ -280,7 +282,7 @@ inline int aes_callback(int, wc_CryptoInfo* info, void*) noexcept {
         if (!fits(e.aes, e.ivSz, e.authTagSz)) {
             return declined;
         }
-        const aes_gcm gcm(key_of(e.aes), static_cast<std::size_t>(e.aes->keylen));
+        const aes_gcm gcm(key_of(e.aes), static_cast<std::size_t>(e.aes->keylen), std::max(e.sz, e.authInSz));
         gcm.encrypt(e.out, e.in, e.sz, e.iv, e.authTag, e.authIn, e.authInSz);
         return 0;
     }
@@ -288,7 +290,7 @@ inline int aes_callback(int, wc_CryptoInfo* info, void*) noexcept {
     if (!fits(d.aes, d.ivSz, d.authTagSz)) {
         return declined;
     }
-    const aes_gcm gcm(key_of(d.aes), static_cast<std::size_t>(d.aes->keylen));
+    const aes_gcm gcm(key_of(d.aes), static_cast<std::size_t>(d.aes->keylen), std::max(d.sz, d.authInSz));
     unsigned char tag[16];
     gcm.decrypt(d.out, d.in, d.sz, d.iv, tag, d.authIn, d.authInSz);
     unsigned differences = 0;
