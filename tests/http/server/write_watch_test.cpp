@@ -237,7 +237,7 @@ TEST_CASE("a socket tells what its peer has acknowledged, also in the middle of 
 }
 
 TEST_CASE("a reader that is slow but steady gets all of a large body, however many write_timeouts that takes" *
-          test_support::plain_only("its rate is that of a socket's reads; over TLS each gets a record at most")) {
+          test_support::plain_only("known failure: with io_uring it is cut off over TLS, and why is not known yet")) {
     test_support::on_each_driver([](const reactor_options& options) {
         for (const char* const path : {"/whole", "/file"}) {
             CAPTURE(path);
