@@ -224,7 +224,9 @@ public:
 
 private:
     // Where both members of the union live.
-    [[nodiscard]] void* place() noexcept { return const_cast<void*>(static_cast<const volatile void*>(__builtin_addressof(value_))); }
+    [[nodiscard]] void* place() noexcept {
+        return const_cast<void*>(static_cast<const volatile void*>(__builtin_addressof(value_)));
+    }
 // g++ 12 at -O2 takes a result that lives in a coroutine frame for one at address zero on a path that does not exist.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wnull-dereference"

@@ -29,7 +29,8 @@ inline constexpr time_point no_deadline = time_point::max();
 /// tick count as one). A `d` that is negative or no number gives `start`.
 template <class Rep, class Period>
 [[nodiscard]] constexpr time_point deadline_after(time_point start, std::chrono::duration<Rep, Period> d) noexcept {
-    if constexpr (std::is_integral_v<Rep> && std::is_signed_v<Rep> && std::ratio_divide<Period, duration::period>::den == 1) {
+    if constexpr (std::is_integral_v<Rep> && std::is_signed_v<Rep> &&
+                  std::ratio_divide<Period, duration::period>::den == 1) {
         // d is a whole number of ticks: exact, and cheap for what every request does
         constexpr auto most = std::chrono::duration_cast<std::chrono::duration<std::int64_t, Period>>(duration::max());
         if (d.count() <= 0) {

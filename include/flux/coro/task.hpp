@@ -126,7 +126,8 @@ public:
         if (other.kind_ == outcome<U>::kind::error) {
             set_error(std::move(other.error_));
         } else if (other.kind_ == outcome<U>::kind::exception) {
-            ::new (static_cast<void*>(&exception_)) std::exception_ptr(static_cast<std::exception_ptr&&>(other.exception_));
+            ::new (static_cast<void*>(&exception_))
+                std::exception_ptr(static_cast<std::exception_ptr&&>(other.exception_));
             kind_ = kind::exception;
         }
     }

@@ -51,7 +51,8 @@ public:
     /// The pool of the process. Several calls are often in the kernel at once, hence more threads than small
     /// machines have CPUs. Never destroyed, only its threads end: a call may end the process while others use it.
     [[nodiscard]] static blocking_pool& instance() {
-        static blocking_pool& pool = *new blocking_pool(static_cast<std::size_t>(std::max(4L, ::sysconf(_SC_NPROCESSORS_ONLN))));
+        const long cpus = ::sysconf(_SC_NPROCESSORS_ONLN); // -1 if nobody knows
+        static blocking_pool& pool = *new blocking_pool(static_cast<std::size_t>(std::max(4L, cpus)));
         struct joiner {
             ~joiner() { pool.end(); }
         };
