@@ -189,9 +189,10 @@ private:
         f->server_name = server_name();
         f->resumed = resumed();
         if (const certificate* who = peer_certificate()) {
-            const bool had_shown = made()->peer_chain().empty();
+            const engine& tls = *core_->pipe.tls;
+            const auto before = core_->client.resumed(); // where it had shown the certificate
             f->peer = *who;
-            f->peer_der = had_shown ? std::string_view(core_->client.resumed()->leaf_der) : made()->peer_der();
+            f->peer_der = tls.peer_chain().empty() && before != nullptr ? std::string_view(before->leaf_der) : tls.peer_der();
             f->peer_fingerprint = detail::sha256_text(f->peer_der);
         }
         if (core_->server.hello) {
