@@ -120,21 +120,6 @@ flux::task<> restarts(Client* api, const place* p) {
     CHECK(text == "hello");
 }
 
-// TCP, and TLS over it where the transport is that.
-class any_connector {
-public:
-    using stream_type = test_support::any_tcp;
-    static constexpr bool secures = false;
-    [[nodiscard]] flux::task<stream_type> connect(const flux::destination& to) { return dial(to); }
-
-private:
-    static flux::task<stream_type> dial(flux::destination to) {
-        auto stream = co_await test_support::any_connect(flux::endpoint::parse(to.to_string()).value());
-        co_await stream.ready();
-        co_return stream;
-    }
-};
-
 template <class Client>
 flux::task<> visit(const place* p) {
     auto limit = co_await flux::within(flux::seconds(100));
@@ -173,7 +158,7 @@ flux::task<> serve_and_visit(const http::router* app) {
     const auto server = test_support::make_server(*app);
     flux::task_scope scope(ctx, flux::scope_policy::collect);
     scope.spawn(server->serve(std::move(listener)));
-    auto visits = test_support::over_tls() ? visit<http::basic_client<any_connector>>(&here) : visit<http::client>(&here);
+    auto visits = test_support::over_tls() ? visit<http::basic_client<test_support::any_connector>>(&here) : visit<http::client>(&here);
     const auto done = co_await flux::attempt(std::move(visits));
     if (!done) {
         FAIL_CHECK(done.error().message());

@@ -9,7 +9,6 @@ need curl wrk python3 head ss
 seconds=${SECONDS_EACH:-1}
 octets=$((${MEBIBYTES:-64} * 1048576))
 resident() { awk '/VmRSS/ { print $2 }' "/proc/$pid/status"; }
-trap 'kill "${pids[@]}" 2>/dev/null; wait 2>/dev/null; rm -rf "$work"' EXIT
 for driver in uring epoll; do
     FLUX_DRIVER=$driver start_server "$build/examples/https_hello" 0
     url=https://127.0.0.1:$port

@@ -20,7 +20,7 @@ sign() { # NAME SUBJECT_ALTERNATIVE
     openssl genrsa -out r.key 2048 && sign r DNS:r.test
 } >"$work/openssl.log" 2>&1 || fail "$(cat "$work/openssl.log")"
 others=()
-trap 'kill "${others[@]}" "${pids[@]}" 2>/dev/null; wait 2>/dev/null; rm -rf "$work"' EXIT
+trap 'kill "${others[@]}" "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$work"' EXIT
 wait_port() { for _ in $(seq 200); do (echo >"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return; sleep 0.05; done; fail "no server on $1"; }
 free_port() { node -e 's=require("net").createServer().listen(0,"127.0.0.1",()=>{console.log(s.address().port);s.close()})'; }
 

@@ -4,6 +4,7 @@
 
 #include <flux/http/server/server.hpp>
 #include <flux/net/connect.hpp>
+#include <flux/net/destination.hpp>
 #include <flux/net/listener.hpp>
 #include <support/transport.hpp>
 
@@ -18,6 +19,21 @@ inline flux::task<any_tcp> any_connect(flux::endpoint where) {
     auto stream = co_await flux::tcp_connect(where);
     co_return any_tcp::connected(std::move(stream));
 }
+
+/// A client's connector to an address: TCP, and TLS over it where the transport is that.
+class any_connector {
+public:
+    using stream_type = any_tcp;
+    static constexpr bool secures = false;
+    [[nodiscard]] flux::task<stream_type> connect(const flux::destination& to) { return dial(to); }
+
+private:
+    static flux::task<stream_type> dial(flux::destination to) {
+        auto stream = co_await any_connect(flux::endpoint::parse(to.to_string()).value());
+        co_await stream.ready();
+        co_return stream;
+    }
+};
 
 // Over TLS: in transport_tls.cpp, with the types that programs have.
 flux::detail::child serve_secure(flux::http::detail::server_core& core, flux::tcp_stream stream);

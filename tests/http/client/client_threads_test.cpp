@@ -6,6 +6,8 @@
 #include <flux/http/server/server.hpp>
 #include <flux/net/listener.hpp>
 
+#include <support/transport_sockets.hpp>
+
 #include <doctest/doctest.h>
 
 #include <atomic>
@@ -19,7 +21,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-task<> use(http::client api, std::string url, std::atomic<int>* good) {
+template <class Client>
+task<> use(Client api, std::string url, std::atomic<int>* good) {
     for (int i = 0; i < 50; ++i) {
         auto text = co_await attempt(api.get(url).text());
         *good += text && *text == "Hello, World!" ? 1 : 0;
@@ -28,11 +31,8 @@ task<> use(http::client api, std::string url, std::atomic<int>* good) {
     *good += api.stats().dials == 1 ? 1 : 0;
 }
 
-} // namespace
-
-TEST_SUITE("http/client/client_threads") {
-
-TEST_CASE("threads that share a client share no connection and no state, also when its last copy goes elsewhere") {
+template <class Client>
+void share_a_client() {
     http::router app;
     app.get("/", [] { return "Hello, World!"; });
     std::atomic<std::uint16_t> port{0};
@@ -41,9 +41,9 @@ TEST_CASE("threads that share a client share no connection and no state, also wh
         reactor r;
         auto listener = tcp_listener::listen(r, endpoint::loopback(0)).value();
         port = listener.local_endpoint().value().port();
-        http::basic_server<tcp_listener> server(app);
+        const auto server = test_support::make_server(app);
         serving = &r;
-        r.run(server.serve(std::move(listener)));
+        r.run(server->serve(std::move(listener)));
     });
     while (serving.load() == nullptr) {
         std::this_thread::yield();
@@ -51,13 +51,13 @@ TEST_CASE("threads that share a client share no connection and no state, also wh
     const std::string url = "http://127.0.0.1:" + std::to_string(port.load()) + "/";
     std::atomic<int> good{0};
     {
-        std::optional<http::client> api;
+        std::optional<Client> api;
         api.emplace();
         std::vector<std::thread> threads;
         for (int i = 0; i < 4; ++i) {
             threads.emplace_back([copy = *api, &url, &good]() mutable {
                 reactor r;
-                r.run(use(std::move(copy), url, &good));
+                r.run(use<Client>(std::move(copy), url, &good));
             });
         }
         api.reset();
@@ -68,13 +68,13 @@ TEST_CASE("threads that share a client share no connection and no state, also wh
     CHECK(good == 4 * 51);
     // The client goes while the loop that has its pool goes on: the pool is told through the loop's mailbox.
     {
-        std::optional<http::client> api;
+        std::optional<Client> api;
         api.emplace();
         std::atomic<bool> used{false};
         std::atomic<bool> gone{false};
         std::thread other([&url, &used, &gone, client = &*api]() {
             reactor r;
-            const auto scenario = [](http::client* c, std::string where, std::atomic<bool>* u, std::atomic<bool>* g) -> task<> {
+            const auto scenario = [](Client* c, std::string where, std::atomic<bool>* u, std::atomic<bool>* g) -> task<> {
                 auto text = co_await c->get(where).text();
                 CHECK(text == "Hello, World!");
                 *u = true;
@@ -94,6 +94,18 @@ TEST_CASE("threads that share a client share no connection and no state, also wh
     }
     serving.load()->post([&serving] { serving.load()->root().stop(stop_reason::shutdown); });
     server_thread.join();
+}
+
+} // namespace
+
+TEST_SUITE("http/client/client_threads") {
+
+TEST_CASE("threads that share a client share no connection and no state, also when its last copy goes elsewhere") {
+    if (test_support::over_tls()) {
+        share_a_client<http::basic_client<test_support::any_connector>>();
+    } else {
+        share_a_client<http::client>();
+    }
 }
 
 } // TEST_SUITE
