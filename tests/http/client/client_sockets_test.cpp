@@ -193,13 +193,13 @@ task<> stop_in(phase where, stop_reason why) {
             first.spawn(one_request, &api, url, phase::head, &other);
             co_await s.reached.wait();
         }
-        if (why == stop_reason::timed_out) {
-            scope.spawn(with_timeout(60ms, one_request(&api, url, where, &outcome)));
+        scope.spawn(one_request, &api, url, where, &outcome);
+        if (where != phase::connect) {
+            co_await s.reached.wait();
+        }
+        if (why == stop_reason::timed_out) { // from here: a deadline that passes earlier is one in another phase
+            scope.ctx().node().limit(deadline_after(ctx.home().now(), 20ms));
         } else {
-            scope.spawn(one_request, &api, url, where, &outcome);
-            if (where != phase::connect) {
-                co_await s.reached.wait();
-            }
             co_await sleep_for(20ms);
             scope.stop(why);
         }
