@@ -52,6 +52,7 @@ task<> leave(reactor* home, std::string octets, bool reset, outcome* out) {
     task_scope serving(ctx, scope_policy::collect);
     serving.spawn(server->serve(std::move(listener)));
     auto client = co_await test_support::any_connect(where);
+    co_await client.ready();
     // more than the kernel and the server hold: it is not all sent when the client goes
     auto sent = co_await attempt(with_timeout(200ms, client.write_all(as_octets(octets))));
     ignore_result(sent, "the handler does not read");
