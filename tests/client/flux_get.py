@@ -312,13 +312,21 @@ def run(lines):
 
 
 def run_in_time(lines):
-    """A busy machine may use up a short timeout before the program has connected: such a case has three tries."""
-    tries = 3 if any(key == "option" and "timeout=" in value for key, value in lines) else 1
-    for _ in range(tries):
-        result = run(lines)
+    """A busy machine may use up a short timeout before the program has connected: such a case is tried again, slower."""
+    timed = any(key == "option" and "timeout=" in value for key, value in lines)
+    for slower in (1, 3, 8) if timed else (1,):
+        result = run([(key, stretched(key, value, slower)) for key, value in lines])
         if result is None or not result[1]:
             break
     return result
+
+
+def stretched(key, value, times):
+    if key == "pause":
+        return str(int(value) * times)
+    if key == "option":
+        return re.sub(r"(timeout=)(\d+)", lambda m: m[1] + str(int(m[2]) * times), value)
+    return value
 
 
 cases = [lines for lines in load() if wanted in lines[0][1]]
