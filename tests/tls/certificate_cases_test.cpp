@@ -49,7 +49,7 @@ void expect(const cert_lab::pair& shown, const std::string& host, std::optional<
             continue;
         }
         REQUIRE(!out.near);
-        CHECK_MESSAGE(tls::is(out.near.error(), *code), out.near_text());
+        CHECK_MESSAGE(out.near.error().is(*code), out.near_text());
         CHECK_MESSAGE(out.near_text().find(words) != std::string::npos, out.near_text());
         CHECK(out.near.error().kind() == error_kind::tls);
         REQUIRE(!out.far);
@@ -79,7 +79,7 @@ void expect_client(const cert_lab::pair* shown, std::optional<tls::errc> code, c
         return;
     }
     REQUIRE(!out.far);
-    CHECK_MESSAGE(tls::is(out.far.error(), *code), out.far_text());
+    CHECK_MESSAGE(out.far.error().is(*code), out.far_text());
     CHECK_MESSAGE(out.far_text().find(words) != std::string::npos, out.far_text());
     REQUIRE(!out.near);
     CHECK_MESSAGE(out.near_text().find("peer sent alert") != std::string::npos, out.near_text());
@@ -192,7 +192,7 @@ TEST_CASE("intermediates are taken from the peer, in any order, and must be ther
     CHECK(shake(client, server_of(a)).ok());
     const auto out = shake(client, server_of(gap));
     REQUIRE(!out.near);
-    CHECK_MESSAGE(tls::is(out.near.error(), tls::errc::unknown_authority), out.near_text());
+    CHECK_MESSAGE(out.near.error().is(tls::errc::unknown_authority), out.near_text());
     cert_lab::pair half = deep;
     half.chain = lab().path("half");
     test_support::spew(half.chain, deep.cert_pem() + mid.cert_pem());
@@ -291,7 +291,7 @@ TEST_CASE("weak keys are refused, the own ones too") {
     const auto& weak = lab().issue(ca(), "rsa1024", s);
     const auto own = tls::server_context::make(tls::server_settings(tls::identity::files(weak.chain, weak.key)));
     REQUIRE(!own);
-    CHECK(tls::is(own.error(), tls::errc::weak_key));
+    CHECK(own.error().is(tls::errc::weak_key));
     cert_lab::spec mid = authority();
     mid.key = "rsa1024";
     expect(lab().issue(lab().issue(ca(), "rsa1024_ca", mid), "under_rsa1024", leaf("DNS:a.test")), "a.test", tls::errc::weak_key);
@@ -313,11 +313,11 @@ TEST_CASE("what a revocation list names is refused, and so is what no list cover
     CHECK_MESSAGE(out.ok(), out.near_text());
     out = shake(client, server_of(bad));
     REQUIRE(!out.near);
-    CHECK_MESSAGE(tls::is(out.near.error(), tls::errc::certificate_revoked), out.near_text());
+    CHECK_MESSAGE(out.near.error().is(tls::errc::certificate_revoked), out.near_text());
     const auto& mid = lab().issue(ca(), "mid", authority());
     out = shake(client, server_of(lab().issue(mid, "a_mid", leaf("DNS:a.test"))));
     REQUIRE(!out.near);
-    CHECK_MESSAGE(tls::is(out.near.error(), tls::errc::revocation_unknown), out.near_text());
+    CHECK_MESSAGE(out.near.error().is(tls::errc::revocation_unknown), out.near_text());
 }
 
 TEST_CASE("a server that verifies its clients says what is wrong with theirs") {

@@ -208,7 +208,7 @@ TEST_CASE("who may come in can be asked with the client's certificate: SPIFFE na
     CHECK_MESSAGE(enter(good, false).ok(), enter(good, false).far_text());
     const auto refused = enter(other, false);
     REQUIRE(!refused.far);
-    CHECK(tls::is(refused.far.error(), tls::errc::certificate_refused));
+    CHECK(refused.far.error().is(tls::errc::certificate_refused));
     CHECK_MESSAGE(refused.far_text().find("\"spiffe://flux.test/db\" is not on the list") != std::string::npos, refused.far_text());
     const auto checked = enter(good, true);
     REQUIRE(!checked.far);

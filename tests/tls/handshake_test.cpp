@@ -171,7 +171,7 @@ TEST_CASE("a record that was changed on its way is an error, and nothing of it i
     std::byte room[64];
     std::size_t n = 0;
     REQUIRE(e.server->read(room, n) == progress::failed);
-    CHECK_MESSAGE(tls::is(e.server->take_error(), tls::errc::bad_record), e.server->take_error().message());
+    CHECK_MESSAGE(e.server->take_error().is(tls::errc::bad_record), e.server->take_error().message());
     CHECK(n == 0);
     CHECK(!e.server->output().empty()); // the alert
     CHECK(e.server->read(room, n) == progress::failed);

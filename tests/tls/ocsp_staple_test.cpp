@@ -172,7 +172,7 @@ TEST_CASE("the authority that vouches for a response vouches for no client") {
     CHECK_MESSAGE(good.ok(), good.far_text());
     const auto wrong = enter(lab().issue(ca(), "our_user", user));
     REQUIRE(!wrong.far);
-    CHECK_MESSAGE(tls::is(wrong.far.error(), tls::errc::unknown_authority), wrong.far_text());
+    CHECK_MESSAGE(wrong.far.error().is(tls::errc::unknown_authority), wrong.far_text());
 }
 
 } // TEST_SUITE

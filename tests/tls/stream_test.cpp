@@ -160,7 +160,7 @@ TEST_CASE("an end with close_notify is a clean end, one without is an error [RFC
             CHECK(end->empty());
         } else {
             REQUIRE(!end);
-            CHECK(tls::is(end.error(), tls::errc::truncated));
+            CHECK(end.error().is(tls::errc::truncated));
             CHECK(end.error().kind() == error_kind::tls);
         }
     }
@@ -179,7 +179,7 @@ TEST_CASE("a certificate for another name is refused by the client, in words; th
     REQUIRE_MESSAGE(r, r.error().message());
     REQUIRE(!near);
     CHECK(near.error().message() == "TLS: certificate is for \"a.test\", \"127.0.0.1\", not \"b.test\": name mismatch");
-    CHECK(tls::is(near.error(), tls::errc::name_mismatch));
+    CHECK(near.error().is(tls::errc::name_mismatch));
     REQUIRE(!far);
     CHECK(far.error().message() == "TLS: peer sent alert bad_certificate (42): peer ended the connection");
 }
@@ -204,7 +204,7 @@ TEST_CASE("a client that speaks plain HTTP gets an answer in plain text") {
     CHECK(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"));
     CHECK(answer.ends_with("\r\n\r\nclient sent an HTTP request to an HTTPS server\r\n"));
     REQUIRE(!end);
-    CHECK(tls::is(end.error(), tls::errc::plain_http));
+    CHECK(end.error().is(tls::errc::plain_http));
 }
 
 TEST_CASE("a silent peer ends the handshake after its own limit, at either end") {
@@ -315,7 +315,7 @@ TEST_CASE("a write that is stopped in the middle leaves a stream that only close
     REQUIRE_MESSAGE(r, r.error().message());
     CHECK(octets > 0);
     REQUIRE(!end);
-    CHECK(tls::is(end.error(), tls::errc::truncated));
+    CHECK(end.error().is(tls::errc::truncated));
 }
 
 TEST_CASE("operations on a closed stream fail") {

@@ -230,7 +230,7 @@ TEST_CASE("a secret that cannot be one is an error, and the keys stay") {
                             std::vector<std::string>(9, secret('1'))}) {
         const auto set = keys.set(bad);
         REQUIRE(!set);
-        CHECK(tls::is(set.error(), tls::errc::bad_setting));
+        CHECK(set.error().is(tls::errc::bad_setting));
         CHECK(keys.size() == 2);
     }
     const auto made = tls::ticket_keys::make_secret();

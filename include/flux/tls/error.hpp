@@ -165,17 +165,11 @@ public:
     }
 };
 
-// Never destroyed: errors may be printed at exit.
-union immortal_tls_domain {
-    constexpr immortal_tls_domain() noexcept : domain() {}
-    ~immortal_tls_domain() {}
-    tls_domain domain;
-};
-inline constinit const immortal_tls_domain tls_domain_instance{};
-
 } // namespace detail
 
-[[nodiscard]] inline const error_domain& tls_category() noexcept { return detail::tls_domain_instance.domain; }
+[[nodiscard]] inline const error_domain& tls_category() noexcept {
+    return flux::detail::the_domain<detail::tls_domain>.domain;
+}
 [[nodiscard]] inline std::error_code make_error_code(errc code) noexcept {
     return {static_cast<int>(code), tls_category()};
 }
@@ -189,9 +183,6 @@ inline constinit const immortal_tls_domain tls_domain_instance{};
     e.doing("TLS").phase(error_phase::tls);
     return e;
 }
-
-/// Whether an error is this one.
-[[nodiscard]] inline bool is(const error& e, errc code) noexcept { return e.code() == make_error_code(code); }
 
 } // namespace flux::inline FLUX_ABI::tls
 
