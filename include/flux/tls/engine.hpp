@@ -374,8 +374,9 @@ public:
         if (code == errc::truncated) {
             return make_error(code, complete_ ? "" : "during the handshake");
         }
-        if (code == errc::unknown_authority && !chain_.empty()) {
-            if (const auto f = explain_chain(chain_, expected_, std::time(nullptr))) {
+        if (!chain_.empty()) { // it may have more words for the same, or for what the library calls unknown
+            const auto f = explain_chain(chain_, expected_, std::time(nullptr));
+            if (f && (f->code == code || code == errc::unknown_authority)) {
                 return make_error(f->code, f->what);
             }
         }
@@ -568,7 +569,9 @@ private:
             switch (code) {
             case errc::certificate_expired: return who + " expired on " + date_text(c.not_after);
             case errc::certificate_not_yet_valid: return who + " is valid from " + date_text(c.not_before);
-            case errc::unknown_authority: return who + " was issued by " + detail::quoted(c.issuer);
+            case errc::unknown_authority:
+                who += " was issued by " + detail::quoted(c.issuer);
+                return expected_.anchors->contains(c.issuer_name) ? who + ", which is not the trusted one of that name" : who;
             case errc::handshake_failed: break;
             default: return who;
             }

@@ -215,11 +215,18 @@ private:
 
 /// `"b.test", "*.b.test" and 3 more`; how a certificate without names is called, too.
 [[nodiscard]] inline std::string names_of(const certificate& c) {
-    std::vector<std::string> all = c.dns_names;
-    for (const std::string& a : c.addresses) {
-        all.push_back(detail::address_text(a));
+    std::vector<std::string> all;
+    constexpr std::size_t longest = 128;
+    for (const std::string& name : c.dns_names) { // what looks like an address is none there
+        const std::string kind = detail::address_octets(name).empty() ? "" : "DNS name ";
+        all.push_back(kind + detail::quoted(name.substr(0, longest)));
     }
-    all.insert(all.end(), c.uris.begin(), c.uris.end());
+    for (const std::string& a : c.addresses) {
+        all.push_back(detail::quoted(detail::address_text(a)));
+    }
+    for (const std::string& uri : c.uris) {
+        all.push_back(detail::quoted(uri.substr(0, longest)));
+    }
     if (all.empty()) {
         return "no name (common names do not count)";
     }
@@ -227,7 +234,7 @@ private:
     std::string text;
     for (std::size_t i = 0; i < all.size() && i < shown; ++i) {
         text += i == 0 ? "" : ", ";
-        text += detail::quoted(all[i].substr(0, 128));
+        text += all[i];
     }
     if (all.size() > shown) {
         text += " and " + std::to_string(all.size() - shown) + " more";
@@ -297,6 +304,8 @@ struct expectation {
 
 namespace detail {
 
+[[nodiscard]] constexpr const char* plural_of(peer_role r) noexcept { return r == peer_role::server ? "servers" : "clients"; }
+
 [[nodiscard]] inline std::optional<finding> weakness(const certificate& c, const expectation& e, bool anchor) {
     if ((c.key == key_kind::rsa && c.key_bits < e.min_rsa_bits) || (c.key == key_kind::elliptic && c.key_bits < 256)) {
         return finding(errc::weak_key, quoted(c.subject) + " has a key of " + std::to_string(c.key_bits) + " bits");
@@ -316,7 +325,7 @@ namespace detail {
         return finding(errc::not_an_authority, quoted(authority.subject) + " signed " + quoted(chain[path[at - 1]].subject));
     }
     if (authority.has_extended_usage && !(e.role == peer_role::server ? authority.for_servers : authority.for_clients)) {
-        return finding(errc::wrong_usage, quoted(authority.subject) + " may not sign such certificates");
+        return finding(errc::wrong_usage, quoted(authority.subject) + " may not vouch for " + plural_of(e.role));
     }
     int below = 0;
     for (std::size_t i = 1; i < at; ++i) {
@@ -364,9 +373,11 @@ namespace detail {
         }
     }
     const bool usable = e.role == peer_role::server ? leaf.for_servers : leaf.for_clients;
-    if ((leaf.has_extended_usage && !usable) || !leaf.may_sign_handshakes()) {
-        return finding(errc::wrong_usage, detail::quoted(leaf.subject) + " is not for " +
-                                              (e.role == peer_role::server ? "servers" : "clients"));
+    if (leaf.has_extended_usage && !usable) {
+        return finding(errc::wrong_usage, detail::quoted(leaf.subject) + " is not for " + detail::plural_of(e.role));
+    }
+    if (!leaf.may_sign_handshakes()) {
+        return finding(errc::wrong_usage, detail::quoted(leaf.subject) + " has a key that may not sign");
     }
     if (!e.host.empty() && !is_for_host(leaf, e.host)) {
         return finding(errc::name_mismatch, "certificate is for " + names_of(leaf) + ", not " + detail::quoted(e.host));
