@@ -23,6 +23,7 @@
 
 using namespace flux;
 using namespace std::chrono_literals;
+using test_support::child_case;
 using test_support::child_program;
 using test_support::on_each_driver;
 using test_support::run;
@@ -359,7 +360,7 @@ TEST_CASE("signals are for other threads, faults are not") {
     });
 }
 
-TEST_CASE("child: exits in a call" * doctest::skip()) {
+TEST_CASE("child: exits in a call" * child_case()) {
     reactor r;
     r.run([]() -> task<> {
         co_await blocking([] { return 1; });
@@ -372,7 +373,7 @@ TEST_CASE("a call may end the process") {
     CHECK(exits.wait() == 9);
 }
 
-TEST_CASE("child: has no thread to spare" * doctest::skip()) {
+TEST_CASE("child: has no thread to spare" * child_case()) {
     test_support::forbid_system_call(SYS_clone3, EAGAIN);
     test_support::forbid_system_call(SYS_clone, EAGAIN);
     reactor r;

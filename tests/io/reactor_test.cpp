@@ -19,6 +19,7 @@
 
 using namespace flux;
 using namespace std::chrono_literals;
+using test_support::child_case;
 using test_support::child_program;
 using test_support::on_each_driver;
 using test_support::run;
@@ -393,7 +394,7 @@ TEST_CASE("options and FLUX_DRIVER that cannot be are refused") {
     CHECK_THROWS_AS(const reactor r(options), error);
 }
 
-TEST_CASE("child: an unknown driver" * doctest::skip()) {
+TEST_CASE("child: an unknown driver" * child_case()) {
     ::setenv("FLUX_DRIVER", "kqueue", 1);
     try {
         const reactor r;
@@ -402,7 +403,7 @@ TEST_CASE("child: an unknown driver" * doctest::skip()) {
     }
     ::_exit(2);
 }
-TEST_CASE("child: io_uring is refused" * doctest::skip()) {
+TEST_CASE("child: io_uring is refused" * child_case()) {
     ::unsetenv("FLUX_DRIVER");
     test_support::forbid_system_call(SYS_io_uring_setup, EPERM);
     reactor r;
@@ -416,7 +417,7 @@ TEST_CASE("child: io_uring is refused" * doctest::skip()) {
     r.run([]() -> task<> { co_await sleep_for(1ms); }());
     ::_exit(chosen && forced_fails ? 0 : 1);
 }
-TEST_CASE("child: an old kernel" * doctest::skip()) {
+TEST_CASE("child: an old kernel" * child_case()) {
     ::unsetenv("FLUX_DRIVER");
     test_support::forbid_system_call(SYS_io_uring_setup, ENOSYS);
     test_support::forbid_system_call(SYS_epoll_pwait2, ENOSYS);
@@ -426,7 +427,7 @@ TEST_CASE("child: an old kernel" * doctest::skip()) {
     const bool right = r.choice().refused == ENOSYS && r.now() - before >= 20ms && r.turns() < 40;
     ::_exit(right ? 0 : 1);
 }
-TEST_CASE("child: a sandbox that knows neither" * doctest::skip()) {
+TEST_CASE("child: a sandbox that knows neither" * child_case()) {
     ::unsetenv("FLUX_DRIVER");
     test_support::forbid_system_call(SYS_io_uring_setup, EPERM);
     test_support::forbid_system_call(SYS_epoll_pwait2, EPERM);
@@ -435,7 +436,7 @@ TEST_CASE("child: a sandbox that knows neither" * doctest::skip()) {
     r.run([]() -> task<> { co_await sleep_for(20ms); }());
     ::_exit(r.now() - before >= 20ms && r.turns() < 40 ? 0 : 1);
 }
-TEST_CASE("child: a ring without shared buffers" * doctest::skip()) {
+TEST_CASE("child: a ring without shared buffers" * child_case()) {
     ::unsetenv("FLUX_DRIVER");
     test_support::forbid_system_call(SYS_io_uring_register, EINVAL);
     reactor r;
@@ -446,7 +447,7 @@ TEST_CASE("where io_uring cannot be used epoll is, unless io_uring was asked for
     const watchdog dog;
     for (const char* which : {"child: an unknown driver", "child: io_uring is refused", "child: an old kernel",
                               "child: a sandbox that knows neither", "child: a ring without shared buffers"}) {
-        CAPTURE(which);
+        CAPTURE(std::string(which));
         child_program child(which);
         CHECK(child.wait() == 0);
         CHECK(child.complaints() == "");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Each program of these tests is a process of its own: child_program runs the skipped test case of that name.
+// Each program of these tests is a process of its own: child_program runs the child_case of that name.
 #include <flux/io/run.hpp> // also proves the header is self-contained
 
 #include <flux/coro/sleep.hpp>
@@ -16,6 +16,7 @@
 
 using namespace flux;
 using namespace std::chrono_literals;
+using test_support::child_case;
 using test_support::child_program;
 using test_support::say;
 using test_support::watchdog;
@@ -36,10 +37,10 @@ task<> until_shutdown() {
 
 TEST_SUITE("io/run") {
 
-TEST_CASE("child: ends well" * doctest::skip()) {
+TEST_CASE("child: ends well" * child_case()) {
     ::_exit(run([]() -> task<> { co_await sleep_for(1ms); }()));
 }
-TEST_CASE("child: yields a status" * doctest::skip()) {
+TEST_CASE("child: yields a status" * child_case()) {
     ::_exit(run([]() -> task<int> { co_return 42; }()));
 }
 TEST_CASE("a task that ends well gives status 0, and task<int> its value") {
@@ -52,19 +53,19 @@ TEST_CASE("a task that ends well gives status 0, and task<int> its value") {
     CHECK(status.complaints() == "");
 }
 
-TEST_CASE("child: fails" * doctest::skip()) {
+TEST_CASE("child: fails" * child_case()) {
     ::_exit(run([]() -> task<> {
         co_await sleep_for(1ms);
         co_await fail(error::from_errno(ECONNREFUSED).doing("connect 127.0.0.1:1").doing("GET http://api/"));
     }()));
 }
-TEST_CASE("child: throws" * doctest::skip()) {
+TEST_CASE("child: throws" * child_case()) {
     ::_exit(run([]() -> task<int> {
         co_await sleep_for(1ms);
         throw std::runtime_error("out of paper");
     }()));
 }
-TEST_CASE("child: throws something" * doctest::skip()) {
+TEST_CASE("child: throws something" * child_case()) {
     ::_exit(run([]() -> task<> {
         co_await sleep_for(1ms);
         throw 7;
@@ -83,7 +84,7 @@ TEST_CASE("what escapes is printed as one line, and gives status 1") {
     CHECK(something.complaints() == "flux: unknown exception\n");
 }
 
-TEST_CASE("child: waits" * doctest::skip()) { ::_exit(run(until_shutdown())); }
+TEST_CASE("child: waits" * child_case()) { ::_exit(run(until_shutdown())); }
 TEST_CASE("a signal stops the program with shutdown, and the status is 0") {
     const watchdog dog;
     for (const int number : {SIGINT, SIGTERM}) {
@@ -97,14 +98,14 @@ TEST_CASE("a signal stops the program with shutdown, and the status is 0") {
     }
 }
 
-TEST_CASE("child: waits with a status" * doctest::skip()) {
+TEST_CASE("child: waits with a status" * child_case()) {
     ::_exit(run([]() -> task<int> {
         say("ready");
         const auto r = co_await attempt(sleep_for(1h));
         co_return r.error().is(errc::shutdown) ? 5 : 6;
     }()));
 }
-TEST_CASE("child: fails when it is stopped" * doctest::skip()) {
+TEST_CASE("child: fails when it is stopped" * child_case()) {
     ::_exit(run([]() -> task<> {
         say("ready");
         const auto r = co_await attempt(sleep_for(1h));
@@ -124,7 +125,7 @@ TEST_CASE("after a signal a status of the task's own, and another failure, still
     CHECK(fails.complaints() == "flux: saving: limit exceeded\n");
 }
 
-TEST_CASE("child: a shutdown of its own" * doctest::skip()) {
+TEST_CASE("child: a shutdown of its own" * child_case()) {
     ::_exit(run([]() -> task<> { co_await fail(errc::shutdown); }()));
 }
 TEST_CASE("without a signal a shutdown is a failure as any other") {
@@ -134,7 +135,7 @@ TEST_CASE("without a signal a shutdown is a failure as any other") {
     CHECK(own.complaints() == "flux: shutting down\n");
 }
 
-TEST_CASE("child: takes long to end" * doctest::skip()) {
+TEST_CASE("child: takes long to end" * child_case()) {
     ::_exit(run([]() -> task<> {
         say("ready");
         std::ignore = co_await attempt(sleep_for(1h));
@@ -142,7 +143,7 @@ TEST_CASE("child: takes long to end" * doctest::skip()) {
         co_await shield(sleep_for(1h));
     }()));
 }
-TEST_CASE("child: is stuck" * doctest::skip()) {
+TEST_CASE("child: is stuck" * child_case()) {
     ::_exit(run([]() -> task<> {
         co_await sleep_for(1ms);
         say("ready");
@@ -164,7 +165,7 @@ TEST_CASE("a second signal ends the process at once with 128 and its number, eve
     CHECK(stuck.signal_until_ended(SIGINT) == 128 + SIGINT);
 }
 
-TEST_CASE("child: no signals" * doctest::skip()) {
+TEST_CASE("child: no signals" * child_case()) {
     ::signal(SIGTERM, SIG_DFL); // doctest has a handler of its own, which is not safe under ThreadSanitizer
     run_options options;
     options.handle_signals = false;
@@ -178,7 +179,7 @@ TEST_CASE("without handle_signals the process dies of a signal as usual") {
     CHECK(plain.wait() == 1000 + SIGTERM);
 }
 
-TEST_CASE("child: looks at signals" * doctest::skip()) {
+TEST_CASE("child: looks at signals" * child_case()) {
     const auto handler_of = [](int number) {
         struct ::sigaction action {};
         ::sigaction(number, nullptr, &action);
@@ -216,7 +217,7 @@ TEST_CASE("run blocks no signal, gives back the handlers, and makes a lost reade
     CHECK(looks.wait() == 0);
 }
 
-TEST_CASE("child: is refused io_uring" * doctest::skip()) {
+TEST_CASE("child: is refused io_uring" * child_case()) {
     ::unsetenv("FLUX_DRIVER");
     test_support::forbid_system_call(SYS_io_uring_setup, EPERM);
     ::_exit(run([]() -> task<int> {
@@ -233,7 +234,7 @@ TEST_CASE("where io_uring is refused one line says so, and the program runs on e
     CHECK(sandboxed.complaints() == "flux: io_uring is not available (Operation not permitted): using epoll\n");
 }
 
-TEST_CASE("child: bad options" * doctest::skip()) {
+TEST_CASE("child: bad options" * child_case()) {
     run_options options;
     options.reactor.buffer_count = 3;
     ::_exit(run(until_shutdown(), options));

@@ -15,6 +15,7 @@
 
 using namespace flux;
 using namespace std::chrono_literals;
+using test_support::child_case;
 using test_support::child_program;
 using test_support::on_each_driver;
 using test_support::say;
@@ -225,7 +226,7 @@ TEST_CASE("a reactor that cannot be made is a failure of its worker") {
     });
 }
 
-TEST_CASE("child: workers until a signal" * doctest::skip()) {
+TEST_CASE("child: workers until a signal" * child_case()) {
     std::atomic<int> waiting{0};
     std::atomic<int> stopped{0};
     auto body = [&](unsigned index) -> task<> {
@@ -253,7 +254,7 @@ TEST_CASE("a signal stops all workers, also when the first one has ended") {
     }
 }
 
-TEST_CASE("child: workers that are stuck" * doctest::skip()) {
+TEST_CASE("child: workers that are stuck" * child_case()) {
     std::atomic<int> there{0};
     auto body = [&](unsigned) -> task<> {
         if (++there == 2) {
@@ -273,7 +274,7 @@ TEST_CASE("a second signal ends workers that are stuck") {
     CHECK(stuck.signal_until_ended(SIGTERM) == 128 + SIGTERM);
 }
 
-TEST_CASE("child: no more threads" * doctest::skip()) {
+TEST_CASE("child: no more threads" * child_case()) {
     test_support::forbid_system_call(SYS_clone3, EAGAIN);
     test_support::forbid_system_call(SYS_clone, EAGAIN);
     auto body = [](unsigned) -> task<> { co_return; };

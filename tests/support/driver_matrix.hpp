@@ -15,6 +15,8 @@
 
 #include <doctest/doctest.h>
 
+#include <support/child_case.hpp>
+
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
@@ -53,7 +55,7 @@ inline std::vector<flux::driver_kind> drivers() {
     return {flux::driver_kind::uring, flux::driver_kind::epoll};
 }
 
-inline const char* name_of(flux::driver_kind kind) { return kind == flux::driver_kind::uring ? "uring" : "epoll"; }
+inline std::string name_of(flux::driver_kind kind) { return kind == flux::driver_kind::uring ? "uring" : "epoll"; }
 
 /// Every open descriptor with what it refers to.
 inline std::vector<std::pair<int, std::string>> open_descriptors() {
@@ -173,12 +175,11 @@ T run(flux::reactor& r, flux::task<T> main) {
     return r.run(std::move(main));
 }
 
-/// This program again, in a new process that runs one test case: a skipped one, which nobody runs otherwise.
-///
-///     TEST_CASE("child: fails" * doctest::skip()) { ::_exit(run(failing())); }
+/// This program again, in a new process that runs one test case: a child_case.
 class child_program {
 public:
     explicit child_program(const char* test_case) {
+        REQUIRE_MESSAGE(child_case::note_run(test_case), "not the name of one child_case: ", std::string(test_case));
         int output[2];
         int errors[2];
         REQUIRE(::pipe2(output, O_CLOEXEC) == 0);

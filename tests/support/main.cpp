@@ -2,10 +2,13 @@
 // The main of every test program.
 //
 // A filter that matches no test case is an error: a renamed file must not turn into a test that passes by doing
-// nothing. Where FLUX_DRIVER=uring is asked for and the kernel or its policy refuses io_uring, the program reports
-// "skipped" (77); that the same tests pass on epoll is another entry's business.
+// nothing. So is a case that is skipped without a reason, or a child that no case of its file has run. Where
+// FLUX_DRIVER=uring is asked for and the kernel or its policy refuses io_uring, the program reports "skipped" (77); that
+// the same tests pass on epoll is another entry's business.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
+
+#include <support/child_case.hpp>
 
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -14,13 +17,19 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <set>
+#include <string>
 
 namespace {
 
+using test_support::child_case;
+
 unsigned cases_run = 0;
+std::set<std::string> files_in_part; // a filter left cases of them out
+std::set<std::string> unexplained;   // skipped, and nobody says why
 
 struct case_counter : doctest::IReporter {
-    explicit case_counter(const doctest::ContextOptions&) {}
+    explicit case_counter(const doctest::ContextOptions& options) : options_(options) {}
     void report_query(const doctest::QueryData&) override {}
     void test_run_start() override {}
     void test_run_end(const doctest::TestRunStats& stats) override { cases_run = stats.numTestCasesPassingFilters; }
@@ -32,8 +41,32 @@ struct case_counter : doctest::IReporter {
     void subcase_end() override {}
     void log_assert(const doctest::AssertData&) override {}
     void log_message(const doctest::MessageData&) override {}
-    void test_case_skipped(const doctest::TestCaseData&) override {}
+    void test_case_skipped(const doctest::TestCaseData& one) override {
+        if (!one.m_skip || options_.no_skip) {
+            files_in_part.insert(one.m_file.c_str());
+        } else if (one.m_description == nullptr) {
+            unexplained.insert(one.m_name);
+        }
+    }
+
+private:
+    const doctest::ContextOptions& options_;
 };
+
+// What was to be skipped, and why that is wrong.
+bool forgets_cases() {
+    for (const std::string& name : unexplained) {
+        std::fprintf(stderr, "skipped without a description that says why: %s\n", name.c_str());
+    }
+    bool forgotten = !unexplained.empty();
+    for (const child_case::record& one : child_case::all()) {
+        if (!one.was_run && !files_in_part.contains(one.file)) {
+            std::fprintf(stderr, "no case of %s runs this child: %s\n", one.file.c_str(), one.name.c_str());
+            forgotten = true;
+        }
+    }
+    return forgotten;
+}
 
 // The errors that stand for "not on this machine"; anything else is for the tests to report.
 bool io_uring_refused() {
@@ -68,5 +101,5 @@ int main(int argc, char** argv) {
         std::fputs("no test case matches the filter\n", stderr);
         return 1;
     }
-    return status;
+    return forgets_cases() ? 1 : status;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The servers are processes of their own: child_program runs the skipped test case of that name.
+// The servers are processes of their own: child_program runs the child_case of that name.
 #include <flux/http/server/serve.hpp> // also proves the header is self-contained
 
 #include <support/driver_matrix.hpp>
@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 using namespace flux;
+using test_support::child_case;
 using test_support::child_program;
 using test_support::watchdog;
 
@@ -51,7 +52,7 @@ std::string ask(int fd) {
 
 TEST_SUITE("http/server/serve") {
 
-TEST_CASE("child: a Unix socket with three workers" * doctest::skip()) {
+TEST_CASE("child: a Unix socket with three workers" * child_case()) {
     http::router app;
     app.get("/", [] { return std::to_string(::gettid()); });
     serve_options options;
@@ -80,7 +81,7 @@ TEST_CASE("several workers share one Unix socket, and all of its connections are
     CHECK(server.complaints() == "");
 }
 
-TEST_CASE("child: no workers" * doctest::skip()) {
+TEST_CASE("child: no workers" * child_case()) {
     http::router app;
     serve_options options;
     options.workers = 0;
