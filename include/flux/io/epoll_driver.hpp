@@ -389,7 +389,7 @@ private:
         while (op != nullptr) {
             io_op* next = op->next;
             op->next = nullptr;
-            if (op->kind() == io_kind::accept && op->in_parts) {
+            if (op->kind() == io_kind::accept && op->last_look) {
                 accept_what_waits(*op);
             }
             const int result = op->pending_result;

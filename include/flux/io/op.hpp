@@ -56,8 +56,8 @@ public:
     void* data = nullptr; ///< send_message, recv_message: the msghdr
     std::size_t size = 0;
     std::uint32_t events = 0; ///< poll(2) bits
-    bool in_parts = false;    ///< send, send_message: ends when some octets went out, not only when all have;
-                              ///< accept: yields what waits already, also if it is cancelled at once
+    bool in_parts = false;    ///< send, send_message: ends when some octets went out, not only when all have
+    bool last_look = false;   ///< accept: yields what waits already, also if it is cancelled at once
 
     [[nodiscard]] ::msghdr* message() const noexcept { return static_cast<::msghdr*>(data); }
     /// Turns an idle op into one of another kind on the same descriptor.
@@ -65,7 +65,6 @@ public:
         FLUX_ASSERT(!in_flight_, "an operation changed its kind while in flight");
         kind_ = kind;
     }
-
 
     // For drivers.
     void mark_started() noexcept {

@@ -79,7 +79,9 @@ public:
     }
 
     void stop_accepting() noexcept {
-        stopping_ = true;
+        if (std::exchange(stopping_, true)) {
+            return;
+        }
         if (io_op::in_flight()) {
             home_->driver().cancel(*this);
         } else {
@@ -143,7 +145,7 @@ private:
     // a connection: if that was this one, just when it stopped, the others would not see it before the next one comes.
     void look_once_more() noexcept {
         looked_ = true;
-        in_parts = true;
+        last_look = true;
         home_->driver().start(*this);
         home_->driver().cancel(*this);
     }
