@@ -414,6 +414,28 @@ TEST_CASE("a cancelled send says how much went out") {
     });
 }
 
+TEST_CASE("a send that fails half-way says how much went out, and the next one why") {
+    on_each([](detail::driver& d) {
+        socket_pair pair;
+        std::string big(3'000'000, 'x');
+        noted_op send(io_kind::send, pair.ours.get());
+        send.data = big.data();
+        send.size = big.size();
+        d.start(send);
+        look(d);
+        CHECK(send.in_flight());
+        pair.theirs.reset();
+        wait_until(d, [&] { return send.ended(); });
+        CHECK(send.result() > 0);
+        CHECK(send.result() < 3'000'000);
+        send.seen.clear();
+        d.start(send);
+        wait_until(d, [&] { return send.ended(); });
+        CHECK((send.result() == -EPIPE || send.result() == -ECONNRESET));
+        d.forget(pair.ours.get());
+    });
+}
+
 TEST_CASE("connect completes with 0, or with the kernel's reason") {
     on_each([](detail::driver& d) {
         listening server;

@@ -209,7 +209,10 @@ private:
         const auto sent = static_cast<std::size_t>(op.pending_result);
         const ::ssize_t n = ::send(op.fd(), static_cast<const std::byte*>(op.data) + sent, op.size - sent,
                                    MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n < 0 || op.in_parts) {
+        if (n < 0) { // what went out counts first, as on a ring: the next attempt says why it does not go on
+            return sent == 0 || errno == EAGAIN || errno == EINTR ? n : op.pending_result;
+        }
+        if (op.in_parts) {
             return n;
         }
         op.pending_result += static_cast<int>(n);
