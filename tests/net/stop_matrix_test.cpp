@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Every wait of io/ and net/, and one of each kind of coro/, against a stop: before it starts, before the kernel has it, while it is in flight, beside
-// its completion in every order, and from another thread. One table of waits, one set of rules: it ends; it yields
-// what it waited for or the reason of the stop; and nothing that the kernel delivered is lost.
+// Every wait of io/ and net/, and one of each kind of coro/, against a stop: before it starts, before the kernel has it,
+// while it is in flight, beside its completion in every order, and from another thread. One table of waits, one set of
+// rules: it ends; it yields what it waited for or the reason of the stop; and nothing that the kernel delivered is lost.
 #include <flux/io/io_state.hpp> // also proves the header is self-contained
 
 #include <flux/coro/channel.hpp>
@@ -678,6 +678,7 @@ struct on_when_any : on_poll {
 
 enum class moment {
     before_start,       ///< the context is stopped before the wait begins
+    completed_before_start, ///< the same, and what it would wait for is there
     before_the_kernel,  ///< in the pass in which it begins, before anything is handed to the kernel
     completed_and_before_the_kernel,
     in_flight,
@@ -685,9 +686,9 @@ enum class moment {
     before_completion,  ///< the cancel is on its way when it completes
     before_resumption,  ///< the loop has seen the completion, the coroutine has not run yet
 };
-constexpr moment moments[] = {moment::before_start,    moment::before_the_kernel,
-                              moment::completed_and_before_the_kernel,
-                              moment::in_flight,       moment::after_completion,
+constexpr moment moments[] = {moment::before_start,      moment::completed_before_start,
+                              moment::before_the_kernel, moment::completed_and_before_the_kernel,
+                              moment::in_flight,         moment::after_completion,
                               moment::before_completion, moment::before_resumption};
 
 template <class Wait>
@@ -723,7 +724,12 @@ task<> one_round(reactor& r, Wait& w, moment when, stop_reason reason) {
     const context inner = scope.ctx();
     bool stopped = true; // false while the stop is in the mail
     std::optional<result<void>> end;
-    if (when == moment::before_start) {
+    const bool before_start = when == moment::before_start || when == moment::completed_before_start;
+    if (when == moment::completed_before_start) {
+        w.complete();
+        co_await turns(3);
+    }
+    if (before_start) {
         inner.stop(reason);
     }
     if (when == moment::completed_and_before_the_kernel) {
@@ -731,12 +737,13 @@ task<> one_round(reactor& r, Wait& w, moment when, stop_reason reason) {
     }
     scope.spawn(&one_wait<Wait>, std::ref(w), std::ref(end));
     switch (when) {
-    case moment::before_start: break;
+    case moment::before_start:
+    case moment::completed_before_start: break;
     case moment::before_the_kernel:
     case moment::completed_and_before_the_kernel: scope.spawn(&stop_at_once, inner, reason); break;
     default: co_await turns(3);
     }
-    CHECK((!end || Wait::alone || when == moment::before_start));
+    CHECK((!end || Wait::alone || before_start));
     switch (when) {
     case moment::in_flight: inner.stop(reason); break;
     case moment::after_completion:
@@ -757,7 +764,7 @@ task<> one_round(reactor& r, Wait& w, moment when, stop_reason reason) {
         break;
     default: break;
     }
-    if (Wait::awaited && when != moment::before_start) {
+    if (Wait::awaited && !before_start) {
         co_await turns(3);
         w.complete();
     }
@@ -769,7 +776,7 @@ task<> one_round(reactor& r, Wait& w, moment when, stop_reason reason) {
     if (!*end) {
         CHECK(end->error().is(to_errc(reason)));
     }
-    if (when == moment::before_start) {
+    if (before_start) {
         CHECK(!*end);
     }
     co_await w.settle(end->has_value());
