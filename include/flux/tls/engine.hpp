@@ -197,6 +197,7 @@ using session_ptr = std::unique_ptr<WOLFSSL_SESSION, free_session>;
     case ASN_CRIT_EXT_E:
     case PEER_KEY_ERROR:
     case VERIFY_SIGN_ERROR: return errc::bad_certificate;
+    case ALERT_COUNT_E: return errc::flooded;
     case MEMORY_E:
     case MEMORY_ERROR: return errc::out_of_memory;
     default: return errc::handshake_failed;
@@ -237,6 +238,9 @@ public:
     };
 
     static constexpr std::size_t max_plain = 16'384; ///< octets of one record
+    /// How many records in a row may carry no data: empty ones, key updates, tickets. Each costs work, and some an answer.
+    /// The library itself has a limit for warning alerts, and for all that comes before the end of a handshake.
+    static constexpr unsigned max_records_in_vain = 32;
 
     /// Errors   errc::out_of_memory, errc::bad_setting.
     [[nodiscard]] static result<std::unique_ptr<engine>> make(const engine_setup& setup) {
@@ -256,12 +260,16 @@ public:
     // ---- ciphertext ----
     void feed(std::string_view octets) {
         in_.append(octets);
-        find_records();
+        if (whole_ == 0) {
+            find_record();
+        }
     }
     /// No more octets will come.
     void feed_end() noexcept { ended_ = true; }
-    /// Whether read() or handshake() has something to work on.
-    [[nodiscard]] bool has_input() const noexcept { return whole_ != 0 || ended_ || ::wolfSSL_pending(ssl_.get()) > 0; }
+    /// Whether read() or handshake() has something to work on, or to say: an end and a failure stay.
+    [[nodiscard]] bool has_input() const noexcept {
+        return whole_ != 0 || ended_ || peer_closed_ || failed_ || ::wolfSSL_pending(ssl_.get()) > 0;
+    }
     /// Octets for the peer; take them, or swap them for an empty buffer.
     [[nodiscard]] byte_buffer& output() noexcept { return out_; }
     /// Gives the memory of empty buffers back; for idle connections. Once, what the library does not use of its own,
@@ -290,9 +298,9 @@ public:
             return progress::failed;
         }
         const int r = is_server_ ? ::wolfSSL_accept(ssl_.get()) : ::wolfSSL_connect(ssl_.get());
-        find_records();
         if (r == WOLFSSL_SUCCESS) {
             complete_ = true;
+            records_in_vain_ = 0;
             ::wolfSSL_FreeArrays(ssl_.get());
             if (!is_server_) { // the ticket that was offered does not go with the secrets that there are now
                 ::wolfSSL_set_SessionTicket(ssl_.get(), nullptr, 0);
@@ -316,10 +324,10 @@ public:
         }
         const int most = static_cast<int>(std::min<std::size_t>(out.size(), INT_MAX));
         const int r = ::wolfSSL_read(ssl_.get(), out.data(), most);
-        find_records();
         if (r > 0) {
             n = static_cast<std::size_t>(r);
             was_read_ = true;
+            records_in_vain_ = 0;
             return progress::done;
         }
         return outcome(r);
@@ -332,7 +340,6 @@ public:
         }
         char first = 0;
         const int r = ::wolfSSL_peek(ssl_.get(), &first, 1);
-        find_records();
         return r > 0 ? progress::done : outcome(r);
     }
     /// Encrypts everything into output(): records of max_plain octets. done or failed.
@@ -494,25 +501,23 @@ private:
         }
     }
 
-    // How much of the input the library may see: whole records. What is no record at all is shown to it as it is.
-    void find_records() noexcept {
+    // How much of the input the library may see: one whole record. What is no record at all is shown to it as it is.
+    void find_record() noexcept {
         const std::string_view all = in_.view();
-        whole_ = 0;
         first_record_ = 0;
-        while (all.size() - whole_ >= header) {
-            const auto at = [&](std::size_t i) { return static_cast<std::uint8_t>(all[whole_ + i]); };
-            const std::size_t length = static_cast<std::size_t>(at(3)) << 8 | at(4);
-            if (at(0) < 20 || at(0) > 23 || at(1) != 3 || length > max_record + 2048) {
-                whole_ = all.size();
-                return;
-            }
-            if (all.size() - whole_ < header + length) {
-                return;
-            }
-            first_record_ = whole_ == 0 ? length : first_record_;
-            whole_ += header + length;
+        if (all.size() < header) {
+            return;
+        }
+        const auto at = [&](std::size_t i) { return static_cast<std::uint8_t>(all[i]); };
+        const std::size_t length = static_cast<std::size_t>(at(3)) << 8 | at(4);
+        if (at(0) < 20 || at(0) > 23 || at(1) != 3 || length > max_record + 2048) {
+            whole_ = all.size();
+        } else if (all.size() >= header + length) {
+            first_record_ = length;
+            whole_ = header + length;
         }
     }
+    [[nodiscard]] bool is_flooded() const noexcept { return complete_ && records_in_vain_ > max_records_in_vain; }
 
     [[nodiscard]] progress outcome(int r) {
         const int code = ::wolfSSL_get_error(ssl_.get(), r);
@@ -522,9 +527,16 @@ private:
             return progress::failed;
         }
         if (code == WOLFSSL_ERROR_WANT_READ || code == WOLFSSL_ERROR_WANT_WRITE) {
-            return progress::want_more;
+            if (!is_flooded()) {
+                return progress::want_more;
+            }
+            close(); // the library has no way to send another alert
+            code_ = ALERT_COUNT_E;
+            failed_ = true;
+            return progress::failed;
         }
         if (code == WOLFSSL_ERROR_ZERO_RETURN) {
+            peer_closed_ = true;
             return progress::closed;
         }
         code_ = code;
@@ -584,13 +596,17 @@ private:
     // ---- callbacks of the library; nothing may be thrown through it ----
     static int on_receive(WOLFSSL*, char* to, int size, void* self) noexcept {
         engine& e = *static_cast<engine*>(self);
-        const std::size_t n = std::min(e.whole_, static_cast<std::size_t>(size));
+        const std::size_t n = e.is_flooded() ? 0 : std::min(e.whole_, static_cast<std::size_t>(size));
         if (n == 0) {
-            return e.ended_ ? WOLFSSL_CBIO_ERR_CONN_CLOSE : WOLFSSL_CBIO_ERR_WANT_READ;
+            return e.ended_ && !e.is_flooded() ? WOLFSSL_CBIO_ERR_CONN_CLOSE : WOLFSSL_CBIO_ERR_WANT_READ;
         }
         std::memcpy(to, e.in_.view().data(), n);
         e.in_.consume(n);
         e.whole_ -= n;
+        if (e.whole_ == 0) {
+            ++e.records_in_vain_; // until it turns out to hold data
+            e.find_record();
+        }
         return static_cast<int>(n);
     }
     static int on_send(WOLFSSL*, char* from, int size, void* self) noexcept {
@@ -722,15 +738,17 @@ private:
     std::optional<finding> finding_;
     unique_function<result<void>(const peer_info&)>* on_peer_;
     WOLFSSL_CTX* context_;
-    std::size_t whole_ = 0;        // octets of in_ that are whole records
-    std::size_t first_record_ = 0; // payload of the first of them
+    std::size_t whole_ = 0;        // octets of in_ that the library may take: of one whole record
+    std::size_t first_record_ = 0; // its payload
+    unsigned records_in_vain_ = 0; // since there was data
     std::size_t failing_ = ~std::size_t{0}; // the certificate that the library refused
     int code_ = 0;
     bool is_server_;
     bool complete_ = false;
     bool was_read_ = false;
     bool trimmed_ = false;
-    bool closed_ = false;
+    bool closed_ = false;      // close_notify was sent
+    bool peer_closed_ = false; // and received
     bool ended_ = false;
     bool failed_ = false;
     bool out_of_memory_ = false;

@@ -48,6 +48,7 @@ enum class errc : int {
     bad_setting,               ///< a setting cannot be used, or the TLS library that is linked cannot honour it
     bad_file,                  ///< a certificate, key or list cannot be read or used
     out_of_memory,             ///< the TLS library had no memory
+    flooded,                   ///< too many records in a row that carry no data, or too many warning alerts
 };
 
 /// An alert as it is on the wire. Source  RFC 8446 6.2, RFC 5246 7.2.
@@ -160,6 +161,7 @@ public:
         case errc::bad_setting: return "setting cannot be used";
         case errc::bad_file: return "cannot be used";
         case errc::out_of_memory: return "out of memory";
+        case errc::flooded: return "too many records without data";
         }
         return "unknown TLS error";
     }

@@ -79,11 +79,7 @@ private:
         engine& e = *core_->pipe.tls;
         for (;;) { // each turn uses octets that have come, and no more are taken than Next has queued
             if (e.has_input()) {
-                const auto step = e.peek();
-                if (step == engine::progress::closed || step == engine::progress::failed) {
-                    e.feed_end(); // a read comes to the same end
-                }
-                if (step != engine::progress::want_more) {
+                if (e.peek() != engine::progress::want_more) {
                     return true;
                 }
             }
