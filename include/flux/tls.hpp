@@ -13,6 +13,7 @@
 #include <flux/tls/engine.hpp>
 #include <flux/tls/aesni.hpp>
 #include <flux/tls/client_hello.hpp>
+#include <flux/tls/crypto_device.hpp>
 #include <flux/tls/ocsp_staple.hpp>
 #include <flux/tls/pem.hpp>
 #include <flux/tls/settings.hpp>

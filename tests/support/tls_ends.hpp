@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// tests/support/tls_ends.hpp - both ends of a TLS connection in memory, and how their handshake went.
+// tests/support/tls_ends.hpp - both ends of a TLS connection in memory, as engines or as streams, and how their handshake went.
 #pragma once
 
 #include <flux/coro/when.hpp>
@@ -47,6 +47,27 @@ inline tls_ends make_tls_ends(const flux::tls::client_context_ptr& c, const flux
     auto raw = flux::testing::make_memory_pair(options);
     return {tls_end(std::move(raw.first), c, host), tls_end(std::move(raw.second), s)};
 }
+
+// ---- engines alone ----
+
+inline void carry(flux::tls::engine& from, flux::tls::engine& to) {
+    to.feed(from.output().view());
+    from.output().clear();
+}
+/// Whether two engines make their handshake. What either has to say afterwards (tickets) has reached the other.
+inline bool shake(flux::tls::engine& client, flux::tls::engine& server) {
+    for (int turn = 0; turn < 8 && !(client.is_complete() && server.is_complete()); ++turn) {
+        for (flux::tls::engine* e : {&client, &server}) {
+            if (!e->is_complete() && e->handshake() == flux::tls::engine::progress::failed) {
+                return false;
+            }
+            carry(*e, e == &client ? server : client);
+        }
+    }
+    return client.is_complete() && server.is_complete();
+}
+
+// ---- streams ----
 
 struct handshake_outcome {
     flux::result<void> near; // the handshake and, for TLS 1.3, the first octets from the server

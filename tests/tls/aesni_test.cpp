@@ -2,6 +2,7 @@
 #include <flux/tls/aesni.hpp> // also proves the header is self-contained
 
 #include <flux/testing/prng.hpp>
+#include <flux/tls/crypto_device.hpp>
 
 #include <doctest/doctest.h>
 
@@ -140,9 +141,9 @@ TEST_CASE("a message whose tag is wrong is refused, and nothing of it can be see
     octets key(16, 7), nonce(12, 3), text(100, 'x'), out(100), tag(16), more(5, 'm');
     const aes_gcm gcm(key.data(), key.size());
     gcm.encrypt(out.data(), text.data(), text.size(), nonce.data(), tag.data(), more.data(), more.size());
-    REQUIRE(flux::tls::detail::register_aes_device());
+    REQUIRE(flux::tls::detail::register_crypto_device());
     Aes aes;
-    REQUIRE(::wc_AesInit(&aes, nullptr, flux::tls::detail::aes_device) == 0);
+    REQUIRE(::wc_AesInit(&aes, nullptr, flux::tls::detail::crypto_device) == 0);
     REQUIRE(::wc_AesGcmSetKey(&aes, key.data(), 16) == 0);
     octets back(100, 'o');
     CHECK(::wc_AesGcmDecrypt(&aes, back.data(), out.data(), 100, nonce.data(), 12, tag.data(), 16, more.data(), 5) == 0);

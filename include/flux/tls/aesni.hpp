@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // flux/tls/aesni.hpp - AES-GCM with the processor's AES instructions, where the TLS library was built without them.
 //
-//   library -> crypto callback -> aes_gcm -> library      (AES-GCM, 12-octet nonce, 16-octet tag; all else: not ours)
+//   crypto_device.hpp -> answer_aes_gcm() -> aes_gcm      (12-octet nonce, 16-octet tag; all else: not ours)
 //
 // Debian's wolfSSL has no AES-NI code and encrypts 0.1 GB/s; with this its records take the time of 2 GB/s. The
 // functions carry their instruction sets as attributes, so no compiler flag is needed; whether the processor has them
@@ -267,10 +267,10 @@ private:
     int rounds_ = 0;
 };
 
-/// What the library calls for ciphers. Answers for AES-GCM as TLS uses it, and declines everything else.
-inline int aes_callback(int, wc_CryptoInfo* info, void*) noexcept {
+/// What the library asks for a cipher. Answers for AES-GCM as TLS uses it, and declines everything else.
+inline int answer_aes_gcm(wc_CryptoInfo* info) noexcept {
     constexpr int declined = CRYPTOCB_UNAVAILABLE;
-    if (info->algo_type != WC_ALGO_TYPE_CIPHER || info->cipher.type != WC_CIPHER_AES_GCM) {
+    if (info->cipher.type != WC_CIPHER_AES_GCM) {
         return declined;
     }
     const auto fits = [](const Aes* aes, unsigned nonce, unsigned tag) {
@@ -307,34 +307,6 @@ inline int aes_callback(int, wc_CryptoInfo* info, void*) noexcept {
 [[nodiscard]] inline bool has_aes_instructions() noexcept {
     return __builtin_cpu_supports("aes") != 0 && __builtin_cpu_supports("pclmul") != 0 &&
            __builtin_cpu_supports("ssse3") != 0 && __builtin_cpu_supports("sse4.1") != 0;
-}
-
-// Devices are the library's, global, and few: one registration per process. Any number but INVALID_DEVID does.
-inline constexpr int aes_device = 0x666c7578;
-[[nodiscard]] inline bool register_aes_device() noexcept {
-    static const bool registered =
-        library_ready().has_value() && has_aes_instructions() && ::wc_CryptoCb_RegisterDevice(aes_device, &aes_callback, nullptr) == 0;
-    return registered;
-}
-
-/// Whether connections of this context encrypt AES with the processor's instructions.
-[[nodiscard]] inline bool use_aesni(WOLFSSL_CTX* context) noexcept {
-    return register_aes_device() && ::wolfSSL_CTX_SetDevId(context, aes_device) == WOLFSSL_SUCCESS;
-}
-
-} // namespace flux::inline FLUX_ABI::tls::detail
-
-#else
-
-namespace flux::inline FLUX_ABI::tls::detail {
-
-/// The library has its own, or this processor has none.
-[[nodiscard]] inline bool use_aesni(WOLFSSL_CTX*) noexcept {
-#if defined(WOLFSSL_AESNI)
-    return true;
-#else
-    return false;
-#endif
 }
 
 } // namespace flux::inline FLUX_ABI::tls::detail

@@ -10,7 +10,7 @@
 // cannot do is an error here. Deliberately not here: which context a client gets (certificate_table.hpp).
 #pragma once
 
-#include <flux/tls/aesni.hpp>
+#include <flux/tls/crypto_device.hpp>
 #include <flux/tls/engine.hpp>
 #include <flux/tls/ocsp_staple.hpp>
 #include <flux/tls/settings.hpp>
@@ -91,7 +91,7 @@ public:
     }
     /// After the identity, if there is one.
     [[nodiscard]] result<void> set_suites() {
-        const bool aes_first = use_aesni(native());
+        const bool aes_first = use_crypto_device(native());
         const std::string list = aes_first ? aes_suites() + ':' + chacha_suites() : chacha_suites() + ':' + aes_suites();
         return ::wolfSSL_CTX_set_cipher_list(native(), list.c_str()) == WOLFSSL_SUCCESS ? result<void>()
                                                                                         : bad("no cipher suites");

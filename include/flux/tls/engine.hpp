@@ -35,6 +35,7 @@
 #endif
 
 #include <algorithm>
+#include <cerrno>
 #include <climits>
 #include <cstddef>
 #include <cstdint>
@@ -242,11 +243,17 @@ public:
     /// The library itself has a limit for warning alerts, and for all that comes before the end of a handshake.
     static constexpr unsigned max_records_in_vain = 32;
 
-    /// Errors   errc::out_of_memory, errc::bad_setting.
+    /// Errors   errc::out_of_memory, errc::bad_setting; EMFILE or ENFILE where the library's generator needs a descriptor.
     [[nodiscard]] static result<std::unique_ptr<engine>> make(const engine_setup& setup) {
         detail::free_tables_at_thread_exit();
+        errno = 0;
         std::unique_ptr<engine> e(new engine(setup));
         if (e->ssl_ == nullptr) {
+            const int why = errno; // the library does not tell
+            if (why == EMFILE || why == ENFILE) {
+                error no_seed(std::error_code(why, std::system_category()));
+                return flux::fail(std::move(no_seed.doing("the library's random numbers").doing("TLS").phase(error_phase::tls)));
+            }
             return flux::fail(make_error(errc::out_of_memory));
         }
         if (!e->configure(setup)) {

@@ -58,6 +58,9 @@ public:
             }
             if (begun) {
                 begun = make_engine(pipe, protocol, hello->offers_version(0x0304), seen.view());
+                if (!begun) {
+                    begun = co_await attempt(pipe.refuse(alert::internal_error, begun.error()));
+                }
             }
         }
         if (!begun) {

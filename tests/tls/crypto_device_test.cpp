@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+#include <flux/tls/crypto_device.hpp> // also proves the header is self-contained
+
+#include <flux/tls/context.hpp>
+#include <support/tls_ends.hpp>
+
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include <sys/resource.h>
+
+using namespace flux;
+using test_support::cert_lab;
+
+namespace {
+
+const cert_lab::pair& ca() { return cert_lab::shared().root("ca"); }
+tls::server_context_ptr server() {
+    cert_lab::spec s;
+    s.san = "DNS:a.test";
+    const auto& own = cert_lab::shared().issue(ca(), "a", s);
+    return tls::server_context::make(tls::server_settings(tls::identity::files(own.chain, own.key))).value();
+}
+
+/// While it lives, this process can open nothing; what is open stays.
+class no_more_descriptors {
+public:
+    no_more_descriptors() {
+        REQUIRE(::getrlimit(RLIMIT_NOFILE, &before_) == 0);
+        rlimit none = before_;
+        none.rlim_cur = 0;
+        REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+    }
+    no_more_descriptors(const no_more_descriptors&) = delete;
+    no_more_descriptors& operator=(const no_more_descriptors&) = delete;
+    ~no_more_descriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+private:
+    rlimit before_{};
+};
+
+} // namespace
+
+TEST_SUITE("tls/crypto_device") {
+
+#if defined(__x86_64__) && defined(WOLF_CRYPTO_CB) && !defined(WOLFSSL_AESNI)
+
+TEST_CASE("a connection that has been accepted needs no descriptor beside its own") {
+    const auto context = server();
+    const auto clients = test_support::client_of(ca());
+    auto served = context->connect(""); // what is made once for all has been made then
+    auto client = clients->connect("a.test");
+    bool complete = false;
+    {
+        const no_more_descriptors from_here;
+        served = context->connect("");
+        client = clients->connect("a.test");
+        complete = served && client && test_support::shake(**client, **served);
+    }
+    REQUIRE_MESSAGE(served, served.error().message());
+    REQUIRE_MESSAGE(client, client.error().message());
+    CHECK(complete);
+}
+
+TEST_CASE("a seed is filled to its end, and never the same") {
+    std::string seeds[2];
+    for (std::string& seed : seeds) {
+        unsigned char octets[600] = {}; // more than the kernel promises to give at once
+        wc_CryptoInfo info{};
+        info.algo_type = WC_ALGO_TYPE_SEED;
+        info.seed.seed = octets;
+        info.seed.sz = sizeof octets;
+        REQUIRE(tls::detail::crypto_callback<false>(tls::detail::crypto_device, &info, nullptr) == 0);
+        seed.assign(reinterpret_cast<const char*>(octets), sizeof octets);
+        for (std::size_t i = 0; i < sizeof octets; i += 20) {
+            CHECK(seed.substr(i, 20) != std::string(20, '\0'));
+        }
+    }
+    CHECK(seeds[0] != seeds[1]);
+}
+
+TEST_CASE("without AES instructions ciphers are left to the library") {
+    wc_CryptoInfo info{};
+    info.algo_type = WC_ALGO_TYPE_CIPHER;
+    info.cipher.type = WC_CIPHER_AES_GCM;
+    CHECK(tls::detail::crypto_callback<false>(tls::detail::crypto_device, &info, nullptr) == CRYPTOCB_UNAVAILABLE);
+}
+
+#endif
+
+TEST_CASE("where the library has to open its source of random numbers and cannot, the error says so, and the next connection is made") {
+    const auto context = server();
+    REQUIRE(::wolfSSL_CTX_SetDevId(context->native(), INVALID_DEVID) == WOLFSSL_SUCCESS); // as without callbacks
+    auto served = context->connect("");
+    {
+        const no_more_descriptors from_here;
+        served = context->connect("");
+    }
+    REQUIRE(!served);
+    CHECK(served.error().message() == "TLS: the library's random numbers: Too many open files");
+    CHECK(served.error().is(std::errc::too_many_files_open));
+    CHECK(served.error().phase() == error_phase::tls);
+    served = context->connect("");
+    REQUIRE(served);
+    CHECK(test_support::shake(**test_support::client_of(ca())->connect("a.test"), **served));
+}
+
+} // TEST_SUITE
