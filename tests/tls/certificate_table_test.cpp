@@ -216,4 +216,72 @@ TEST_CASE("who may come in can be asked with the client's certificate: SPIFFE na
     CHECK(checked.near_text().find("bad_certificate") != std::string::npos);
 }
 
+TEST_CASE("a name is one in any case; what replaces a context takes nothing from the others") {
+    const auto a = context_of(named("a", "DNS:a.test"));
+    const auto both = context_of(named("both", "DNS:A.test,DNS:gone.test,DNS:b.test"));
+    const auto b = context_of(named("b", "DNS:b.test"));
+    const auto later = context_of(named("later", "DNS:a.TEST,DNS:b.test,DNS:new.test,DNS:d.test"));
+    tls::certificate_table table;
+    table.set_all(both);
+    table.set("alias.test", both);
+    table.set_all(b);
+    table.set("d.test", a);
+    table.set_default(a);
+    table.replace(both, later);
+    CHECK(table.find("a.test") == later);
+    CHECK(table.find("alias.test") == later);
+    CHECK(table.find("new.test") == later);
+    CHECK(table.find("gone.test") == a);
+    CHECK(table.find("b.test") == b);
+    CHECK(table.find("d.test") == a);
+    table.replace(a, b);
+    CHECK(table.find("gone.test") == b); // the default
+    table.remove("A.Test");
+    CHECK(table.find("a.test") == b);
+}
+
+TEST_CASE("files that change leave names and default to the identities that have them") {
+    const std::string cert = lab().path("turn.pem");
+    const auto& first = named("turn1", "DNS:turn.test,DNS:common.test");
+    const auto& second = named("turn2", "DNS:turn.test");
+    lab().run("cp " + first.chain + " " + cert + "; cp " + first.key + " " + cert + ".key");
+    const auto& other = named("common", "DNS:common.test");
+    auto config = std::make_shared<tls::server_config>();
+    auto files = std::make_shared<tls::certificate_files>(milliseconds(0));
+    REQUIRE(files->add(config->table(), tls::server_settings(tls::identity::files(cert, cert + ".key"))));
+    REQUIRE(files->add(config->table(), tls::server_settings(tls::identity::files(other.chain, other.key))));
+    config->refresh_by(files);
+    lab().run("cp " + second.chain + " " + cert + "; cp " + second.key + " " + cert + ".key; touch -d '2026-01-01' " + cert);
+    CHECK(shown(config, "turn.test") == "CN=turn2");
+    CHECK(files->status().front().names == std::vector<std::string>{"turn.test"});
+    CHECK(shown(config, "common.test") == "CN=common");
+    CHECK(shown(config, "any.test") == ""); // shown by the default, which is no certificate for it
+    CHECK(config->find("any.test")->chain().front().subject == "CN=common");
+}
+
+TEST_CASE("a handshake that is stopped while the hook waits was stopped, and not refused") {
+    auto config = std::make_shared<tls::server_config>(context_of(named("a", "DNS:a.test")));
+    config->on_client_hello([](const tls::client_hello&) -> task<tls::hello_answer> {
+        co_await sleep_for(1h);
+        co_return tls::hello_answer::by_table();
+    });
+    testing::virtual_loop loop;
+    auto e = test_support::make_tls_ends(client_of(ca()), config);
+    auto both = [&]() -> task<> {
+        auto server = [](test_support::tls_end& end) -> task<> {
+            const auto made = co_await attempt(with_timeout(50ms, end.handshake()));
+            REQUIRE(!made);
+            CHECK_MESSAGE(made.error().kind() == error_kind::timeout, made.error().message());
+            end.close();
+        };
+        auto client = [](test_support::tls_end& end) -> task<> {
+            const auto made = co_await attempt(end.handshake());
+            CHECK(!made);
+        };
+        co_await when_all(server(e.far), client(e.near));
+    };
+    const auto r = loop.run(both());
+    REQUIRE_MESSAGE(r, r.error().message());
+}
+
 } // TEST_SUITE

@@ -49,12 +49,13 @@ public:
     /// Params  every  how often stamps are looked at, at most.
     explicit certificate_files(milliseconds every = milliseconds(500)) : every_(every) {}
 
-    /// Loads `settings`, enters it by the names of its certificate, and follows its files from now on.
+    /// Loads `settings`, enters it by the names of its certificate, and follows its files from now on. What the files
+    /// become replaces what they were, and takes no name and no default from another entry.
     /// Params   as_default  also for clients that ask for no name, or another one.
     /// Errors   those of server_context::make; nothing is followed then.
     [[nodiscard]] result<void> add(certificate_table& table, const server_settings& settings, bool as_default = true) {
         const std::lock_guard lock(mutex_);
-        followed f(settings, as_default);
+        followed f(settings);
         if (f.settings.ticket_secrets == nullptr) {
             f.settings.ticket_secrets = std::make_shared<ticket_keys>();
         }
@@ -63,8 +64,13 @@ public:
         if (!made) {
             return flux::fail(std::move(made).error());
         }
-        enter(table, f, *std::move(made));
+        f.take(*std::move(made));
         followed_.push_back(std::move(f));
+        const server_context_ptr& context = followed_.back().context;
+        table.set_all(context);
+        if (as_default) {
+            table.set_default(context);
+        }
         return {};
     }
 
@@ -105,9 +111,15 @@ private:
         [[nodiscard]] friend bool operator==(const stamp&, const stamp&) = default;
     };
     struct followed {
-        followed(const server_settings& s, bool d) : settings(s), as_default(d) {}
+        explicit followed(const server_settings& s) : settings(s) { status.file = s.own.chain().path(); }
+        void take(server_context_ptr made) {
+            status.names = made->chain().front().dns_names;
+            status.expires = made->expires();
+            status.staple_expires = made->staple_expires();
+            context = std::move(made);
+        }
         server_settings settings;
-        bool as_default;
+        server_context_ptr context; // what is served
         std::vector<stamp> stamps;
         certificate_status status;
     };
@@ -162,28 +174,13 @@ private:
                 f.status.last_failure = std::move(failure);
                 continue;
             }
-            enter(table, f, *std::move(made));
+            table.replace(f.context, *made);
+            f.take(*std::move(made));
             ++f.status.reloads;
             f.status.last_failure.clear();
             ++replaced;
         }
         return replaced;
-    }
-    static void enter(certificate_table& table, followed& f, server_context_ptr context) {
-        const std::vector<std::string>& names = context->chain().front().dns_names;
-        table.set_all(context);
-        for (const std::string& old : f.status.names) {
-            if (std::find(names.begin(), names.end(), old) == names.end()) {
-                table.remove(old);
-            }
-        }
-        if (f.as_default) {
-            table.set_default(context);
-        }
-        f.status.file = f.settings.own.chain().path();
-        f.status.names = names;
-        f.status.expires = context->expires();
-        f.status.staple_expires = context->staple_expires();
     }
 
     const milliseconds every_;

@@ -6,7 +6,7 @@
 //
 // The choice is made before there is an engine, so that the whole context counts: suites, ALPN and whether clients
 // are verified. Entries can be replaced while connections are served; those that have begun keep theirs.
-// Deliberately not here: files that change (rotation.hpp).
+// Deliberately not here: files that change (certificate_files.hpp).
 #pragma once
 
 #include <flux/core/function.hpp>
@@ -14,12 +14,14 @@
 #include <flux/tls/client_hello.hpp>
 #include <flux/tls/context.hpp>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace flux::inline FLUX_ABI::tls {
 
@@ -36,10 +38,7 @@ public:
 
     /// Params   name  "a.test", or "*.b.test" for exactly one label in front of it. Replaces an entry of this name.
     void set(std::string_view name, server_context_ptr context) {
-        std::string key(name);
-        for (char& c : key) {
-            c = detail::lower(c);
-        }
+        std::string key = lowered(name);
         const std::lock_guard lock(mutex_);
         entries_.insert_or_assign(std::move(key), std::move(context));
     }
@@ -55,10 +54,29 @@ public:
         }
     }
     void remove(std::string_view name) {
+        const std::string key = lowered(name);
         const std::lock_guard lock(mutex_);
-        if (const auto at = entries_.find(name); at != entries_.end()) {
-            entries_.erase(at);
+        entries_.erase(key);
+    }
+    /// Puts `now` everywhere `before` is, at once. Names that the certificate had and has no more go; those that are new
+    /// come, if no other context has them.
+    void replace(const server_context_ptr& before, const server_context_ptr& now) {
+        const std::vector<std::string> had = dns_names_of(before);
+        const std::vector<std::string> has = dns_names_of(now);
+        const auto is_in = [](const std::vector<std::string>& names, const std::string& name) {
+            return std::find(names.begin(), names.end(), name) != names.end();
+        };
+        const std::lock_guard lock(mutex_);
+        for (const std::string& name : has) {
+            if (!is_in(had, name)) {
+                entries_.try_emplace(name, now);
+            }
         }
+        std::erase_if(entries_, [&](const auto& e) { return e.second == before && is_in(had, e.first) && !is_in(has, e.first); });
+        for (auto& [name, context] : entries_) {
+            context = context == before ? now : context;
+        }
+        default_ = default_ == before ? now : default_;
     }
 
     /// Exact name, then wildcard, then default; null if there is none.
@@ -80,8 +98,23 @@ public:
     }
 
 private:
+    [[nodiscard]] static std::string lowered(std::string_view name) {
+        std::string key(name);
+        for (char& c : key) {
+            c = detail::lower(c);
+        }
+        return key;
+    }
+    [[nodiscard]] static std::vector<std::string> dns_names_of(const server_context_ptr& context) {
+        std::vector<std::string> names;
+        for (const std::string& name : context->chain().front().dns_names) {
+            names.push_back(lowered(name));
+        }
+        return names;
+    }
+
     mutable std::mutex mutex_;
-    std::map<std::string, server_context_ptr, std::less<>> entries_;
+    std::map<std::string, server_context_ptr, std::less<>> entries_; // names in lower case
     server_context_ptr default_;
 };
 

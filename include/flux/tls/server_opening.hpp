@@ -87,7 +87,9 @@ private:
             refusal = alert::internal_error;
             try {
                 auto answer = co_await attempt(with_timeout(config->hook_limit(), (*hook)(asked)));
-                if (!answer) {
+                if (auto ctx = co_await this_context(); ctx.stopped()) { // whatever the hook makes of it
+                    why = ctx.node().stop_error();
+                } else if (!answer) {
                     why = make_error(errc::refused, "on_client_hello: " + answer.error().message());
                 } else if (answer->is_refusal()) {
                     refusal = answer->refusal();
