@@ -127,6 +127,12 @@ TEST_CASE("a broken message is refused with the alert that the RFC names") {
     refused(record(message(name("a/../b"))), alert::decode_error);
     refused(record(message(extension(16, vector16(u8(0))))), alert::decode_error);
     refused(record(message(extension(16, ""))), alert::decode_error);
+    std::string protocols;
+    for (int i = 0; i < 255; ++i) {
+        protocols += u8(1) + "p";
+    }
+    CHECK(read(record(message(extension(16, vector16(protocols))))).hello.protocols.size() == 255);
+    refused(record(message(extension(16, vector16(protocols + u8(1) + "p")))), alert::decode_error);
     refused(record(message(extension(43, u8(3) + u16(0x0304)))), alert::decode_error);
     refused(record(message(u16(0) + u16(99) + "x")), alert::decode_error);
 }

@@ -109,12 +109,13 @@ private:
 
 /// Recognises a ClientHello in the octets that came so far.
 ///
-/// Cost  each octet is looked at a constant number of times however they are cut; the message is copied once if
-///       it spans records.
+/// Cost  each octet is looked at a constant number of times however they are cut; the message is copied once.
 class client_hello_reader {
 public:
     /// The whole message, at most; browsers send up to 2 KiB, with post-quantum keys.
     static constexpr std::size_t max_octets = 65'536;
+    /// Of ALPN, at most: they are kept while the connection lasts, in 16 times the memory that they take on the wire.
+    static constexpr std::size_t max_protocols = 255;
 
     /// Params  `all` everything that came since the connection began, with what earlier calls saw.
     [[nodiscard]] hello_state read(std::string_view all) {
@@ -285,7 +286,7 @@ private:
         while (!list.empty()) {
             const std::size_t n = list.u8();
             const std::string_view name = list.take(n);
-            if (n == 0 || list.failed()) {
+            if (n == 0 || list.failed() || hello_.protocols.size() == max_protocols) {
                 return false;
             }
             hello_.protocols.emplace_back(name);
