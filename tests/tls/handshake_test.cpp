@@ -326,4 +326,59 @@ TEST_CASE("on_peer judges a resumed session by what the server had shown") {
     CHECK(why == "TLS: not available here: certificate refused");
 }
 
+TEST_CASE("a check that throws has refused: a client's certificate, and the server of a resumed session") {
+    const auto throwing = tls::make_peer_check([](const tls::peer_info&) -> result<void> { throw 42; });
+    tls::server_settings s(tls::identity::files(cert_a().chain, cert_a().key));
+    s.clients = tls::client_verification::required;
+    s.client_authorities = tls::trust::file(ca().cert);
+    s.on_peer = throwing;
+    tls::client_settings c = test_support::trusting(ca());
+    c.own = tls::identity::files(cert_a().chain, cert_a().key);
+    CHECK(shake(client_of(c), server_of(s)).far_text() == "TLS: on_peer threw an exception: certificate refused");
+    bool throws = false;
+    c.on_peer = tls::make_peer_check([&](const tls::peer_info&) -> result<void> {
+        if (throws) {
+            throw 42;
+        }
+        return {};
+    });
+    const auto context = client_of(c);
+    const auto server = server_of(cert_a());
+    auto sessions = std::make_shared<tls::session_cache>();
+    CHECK(!connect_once(context, server, sessions, "k"));
+    throws = true;
+    std::string why;
+    CHECK(!connect_once(context, server, sessions, "k", &why));
+    CHECK(why == "TLS: on_peer threw an exception: certificate refused");
+}
+
+TEST_CASE("a connection that failed leaves no session; one that was only cut off does [RFC 8446 6.2]") {
+    for (const bool cut : {false, true}) {
+        CAPTURE(cut);
+        const auto c = client_of(ca());
+        const auto made = tls::server_context::make(tls::server_settings(tls::identity::files(cert_a().chain, cert_a().key)));
+        REQUIRE(made);
+        engines e = make_engines(c, *made);
+        for (int i = 0; i < 3; ++i) {
+            if (!e.client->is_complete()) {
+                REQUIRE(e.client->handshake() != progress::failed);
+            }
+            e.server->feed(drain(*e.client));
+            if (!e.server->is_complete()) {
+                REQUIRE(e.server->handshake() != progress::failed);
+            }
+            e.client->feed(drain(*e.server));
+        }
+        REQUIRE(e.client->peek() == progress::want_more);
+        CHECK(e.client->session() != nullptr);
+        if (cut) {
+            e.client->feed_end();
+        } else {
+            e.client->feed(std::string("\x17\3\3\0\x14", 5) + std::string(20, 'x'));
+        }
+        CHECK(e.client->peek() == progress::failed);
+        CHECK((e.client->session() != nullptr) == cut);
+    }
+}
+
 } // TEST_SUITE

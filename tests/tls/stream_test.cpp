@@ -401,4 +401,42 @@ TEST_CASE("a ticket that comes while the stream is watched is used up; what came
     CHECK(got == "onetwo");
 }
 
+TEST_CASE("the end stays the end, though the peer that said it keeps the transport open") {
+    virtual_loop loop;
+    auto raw = testing::make_memory_pair();
+    stream far(std::move(raw.second), server());
+    const auto context = client();
+    auto peer = *context->connect("a.test");
+    auto say = [](memory_stream& to, tls::engine& e) -> task<> {
+        const std::string octets(e.output().view());
+        e.output().clear();
+        co_await to.write_all(as_octets(octets));
+    };
+    auto leave = [say](memory_stream& to, tls::engine& e) -> task<> {
+        while (e.handshake() == tls::engine::progress::want_more) {
+            co_await say(to, e);
+            const auto heard = co_await to.receive();
+            e.feed(as_text(heard.octets()));
+        }
+        e.close();
+        co_await say(to, e);
+    };
+    auto listen = [](stream& s) -> task<> {
+        for (int i = 0; i < 3; ++i) {
+            const auto end = co_await s.receive();
+            CHECK(end.empty());
+            CHECK(s.has_input());
+        }
+        std::byte room[8];
+        const std::size_t n = co_await s.read_some(room);
+        CHECK(n == 0);
+        co_await s.write_all(as_octets("heard"));
+    };
+    auto both = [&]() -> task<> { co_await with_timeout(5s, when_all(leave(raw.first, *peer), listen(far))); };
+    const auto r = loop.run(both());
+    CHECK_MESSAGE(r, r.error().message());
+    far.close();
+    raw.first.close();
+}
+
 } // TEST_SUITE

@@ -51,11 +51,8 @@ public:
         who.der = resumed_.leaf_der;
         who.resumed = true;
         who.server_name = host;
-        auto verdict = (*check)(who);
-        if (!verdict) {
-            return flux::fail(make_error(errc::certificate_refused, verdict.error().message()));
-        }
-        return {};
+        const auto refusal = refusal_of(*check, who);
+        return refusal ? result<void>(flux::fail(make_error(refusal->code, refusal->what))) : result<void>();
     }
     /// What the server of a resumed session had shown; null in a full handshake.
     [[nodiscard]] const session_cache::entry* resumed() const noexcept { return resumed_.chain.empty() ? nullptr : &resumed_; }

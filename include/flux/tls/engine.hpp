@@ -63,6 +63,16 @@ struct peer_info {
 
 namespace detail {
 
+/// Nothing where `check` lets the peer in.
+[[nodiscard]] inline std::optional<finding> refusal_of(unique_function<result<void>(const peer_info&)>& check, const peer_info& who) {
+    try {
+        const result<void> verdict = check(who);
+        return verdict ? std::nullopt : std::optional<finding>(std::in_place, errc::certificate_refused, verdict.error().message());
+    } catch (...) {
+        return finding(errc::certificate_refused, "on_peer threw an exception");
+    }
+}
+
 /// Initialises the library, once per process. Errors  errc::bad_setting.
 [[nodiscard]] inline result<void> library_ready() {
     static const int initialised = ::wolfSSL_Init();
@@ -415,9 +425,11 @@ public:
 
     // ---- resumption ----
     /// To be resumed by a later connection; null where there is nothing that could be. TLS 1.3 only: 5.5.4 fails a
-    /// TLS 1.2 handshake whose ticket the server does not take. Ask after the first read: tickets come late.
+    /// TLS 1.2 handshake whose ticket the server does not take. Ask after the first read: tickets come late. None is left
+    /// of a connection that failed [RFC 8446 6.2], but where the peer only forgot its close_notify.
     [[nodiscard]] detail::session_ptr session() const noexcept {
-        if (::wolfSSL_version(ssl_.get()) != TLS1_3_VERSION) {
+        const bool trusted = !failed_ || detail::errc_of(code_) == errc::truncated;
+        if (!trusted || ::wolfSSL_version(ssl_.get()) != TLS1_3_VERSION) {
             return nullptr;
         }
         detail::session_ptr s(::wolfSSL_get1_session(ssl_.get()));
@@ -721,10 +733,7 @@ private:
         who.der = leaf_der_;
         who.resumed = was_resumed;
         who.server_name = host_;
-        const result<void> verdict = (*on_peer_)(who);
-        if (!verdict) {
-            finding_.emplace(errc::certificate_refused, verdict.error().message());
-        }
+        finding_ = detail::refusal_of(*on_peer_, who);
     }
     [[nodiscard]] static std::string_view text_or_empty(const char* text) noexcept {
         return text == nullptr ? std::string_view() : std::string_view(text);

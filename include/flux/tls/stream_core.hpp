@@ -184,6 +184,7 @@ public:
         if (failed_) {
             co_await flux::fail(*failed_);
         }
+        failed_.emplace(flux::errc::closed); // stands where an exception leaves the handshake
         const milliseconds limit = handshake_timeout();
         result<void> r;
         if (limit.count() > 0) {
@@ -199,6 +200,7 @@ public:
             failed_.emplace(e);
             co_await flux::fail(std::move(e));
         }
+        failed_.reset();
         is_open = true;
     }
 
