@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # expect_abort.sh SOURCE PROGRAM: runs PROGRAM, which must die by SIGABRT and say on stderr what the first line of
-# SOURCE promises: // expect: <extended regex>
+# SOURCE promises: // expect: <extended regex>. What begins with "flux: misuse" must be the only line.
 set -u
 pattern=$(sed -n '1s/^\/\/ expect: //p' "$1")
 if [ -z "$pattern" ]; then
@@ -21,5 +21,9 @@ if [ "$status" -ne 134 ]; then
 fi
 if ! grep -Eq -- "$pattern" "$errors"; then
     echo "$2: nothing on stderr matches '$pattern'" >&2
+    exit 1
+fi
+if [[ $pattern == "flux: misuse"* ]] && [ "$(wc -l <"$errors")" -ne 1 ]; then
+    echo "$2: more than one line on stderr" >&2
     exit 1
 fi

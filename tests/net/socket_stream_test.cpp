@@ -520,6 +520,8 @@ TEST_CASE("a peer that goes away while a large write waits ends it with an error
                 co_await scope.join();
                 REQUIRE(failed);
                 CHECK(failed->code() == std::errc::connection_reset);
+                CHECK(failed->bytes_sent() > 0);
+                CHECK(failed->bytes_sent() < big.size());
             };
             run(r, with_scope(body));
         }
@@ -756,6 +758,60 @@ TEST_CASE("an orderly close of a Unix socket is an end and not a reset, paused o
             };
             run(r, body());
         }
+    });
+}
+
+TEST_CASE("octets that have come are taken without waiting; an end, a failure and a read in flight are left alone") {
+    on_each_driver([](const reactor_options& options) {
+        reactor r(options);
+        auto body = [&]() -> task<> {
+            for (const bool reset : {false, true}) {
+                auto [s, there] = tcp_pair(r);
+                CHECK(s.try_receive().empty());
+                there.say("one");
+                const auto first = co_await s.receive(); // from here on receiving goes on by itself
+                CHECK(as_text(first.octets()) == "one");
+                CHECK(s.try_receive().empty());
+                there.say("two");
+                while (!s.has_input()) {
+                    co_await turns(1);
+                }
+                const auto second = s.try_receive();
+                CHECK(as_text(second.octets()) == "two");
+                CHECK(!s.has_input());
+
+                std::optional<result<std::size_t>> read;
+                auto ctx = co_await this_context();
+                task_scope scope(ctx);
+                scope.spawn(&read_into, std::ref(s), std::ref(read));
+                co_await turns();
+                REQUIRE(!read);
+                there.say("three");
+                bool looked = false;
+                r.post([&, from = &s] { // mail comes before the coroutine that the octets have woken
+                    looked = from->has_input();
+                    CHECK(from->try_receive().empty());
+                });
+                co_await scope.join();
+                CHECK(looked);
+                CHECK(read->value() == 5);
+
+                if (reset) {
+                    there.reset();
+                } else {
+                    there.close();
+                }
+                while (!s.has_input()) {
+                    co_await turns(1);
+                }
+                CHECK(s.try_receive().empty());
+                const auto end = co_await attempt(s.receive());
+                CHECK(end.has_value() == !reset);
+                s.close();
+                CHECK(s.try_receive().empty());
+            }
+        };
+        run(r, body());
     });
 }
 

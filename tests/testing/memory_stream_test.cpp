@@ -787,6 +787,47 @@ TEST_CASE("a read in flight sees the end itself; one that is stopped instead lea
     CHECK(loop.run(stopped()));
 }
 
+TEST_CASE("octets that have come are taken without waiting; an end, a failure and a read in flight are left alone") {
+    for (const bool reset : {false, true}) {
+        virtual_loop loop;
+        auto done = loop.run([](bool fails) -> task<> {
+            auto [near, far] = make_memory_pair();
+            CHECK(near.try_receive().empty());
+            co_await far.write_all(as_octets(std::string_view("one")));
+            const auto first = near.try_receive();
+            CHECK(as_text(first.octets()) == "one");
+            CHECK(near.try_receive().empty());
+
+            std::string got;
+            auto read = [](memory_stream* from, std::string* to) -> task<> {
+                const auto octets = co_await from->receive();
+                *to = as_text(octets.octets());
+            };
+            auto ctx = co_await this_context();
+            task_scope scope(ctx);
+            scope.spawn(read, &near, &got);
+            co_await sleep_for(1ms);
+            co_await far.write_all(as_octets(std::string_view("two")));
+            CHECK(near.try_receive().empty()); // it is for the read, which has not run yet
+            co_await scope.join();
+            CHECK(got == "two");
+
+            if (fails) {
+                far.abort();
+            } else {
+                far.close();
+            }
+            CHECK(near.has_input());
+            CHECK(near.try_receive().empty());
+            const auto end = co_await attempt(near.receive());
+            CHECK(end.has_value() == !fails);
+            near.close();
+            CHECK(near.try_receive().empty());
+        }(reset));
+        CHECK(done);
+    }
+}
+
 TEST_CASE("streams may move while operations on them are in flight") {
     auto [a, b] = make_memory_pair();
     memory_stream& near = a;
