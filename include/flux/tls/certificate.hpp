@@ -410,14 +410,14 @@ private:
             } else if (tag == der::context(6)) {
                 to_.uris.emplace_back(without_controls(value));
             } else if (tag == der::context(1)) {
-                to_.mails.emplace_back(printable(value));
+                to_.mails.emplace_back(without_controls(value));
             }
         }
         return !names.failed() && in.empty();
     }
-    // Names are compared, too: what is cut is longer than any name that could be asked for.
+    // Names are compared, too, and none may lose the part that a constraint is about: they are kept whole.
     [[nodiscard]] static std::string without_controls(std::string_view text) {
-        std::string clean(text.substr(0, 2048));
+        std::string clean(text);
         for (char& c : clean) {
             c = c <= 0x20 || c == 0x7f ? '?' : c;
         }

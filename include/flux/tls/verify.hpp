@@ -129,6 +129,11 @@ namespace detail {
     const std::string_view host = uri_host(uri);
     return subtree.starts_with('.') ? ends_with_name(host, subtree) : same_name(host, subtree);
 }
+// RFC 5280 4.2.1.10: where URIs are constrained, one without the name of a host is not acceptable.
+[[nodiscard]] inline bool touches_uri_subtree(std::string_view uri, std::string_view subtree) {
+    const std::string_view host = uri_host(uri);
+    return host.empty() || host.front() == '[' || !address_octets(host).empty() || in_uri_subtree(uri, subtree);
+}
 [[nodiscard]] inline bool in_mail_subtree(std::string_view mail, std::string_view subtree) noexcept {
     const std::size_t at = mail.rfind('@');
     const std::string_view host = at == std::string_view::npos ? mail : mail.substr(at + 1);
@@ -157,7 +162,7 @@ public:
             }
         }
         for (const std::string& uri : c.uris) {
-            if (!allowed(kind::uri, uri, &in_uri_subtree, &in_uri_subtree)) {
+            if (!allowed(kind::uri, uri, &in_uri_subtree, &touches_uri_subtree)) {
                 return uri;
             }
         }
@@ -170,8 +175,8 @@ public:
     }
 
 private:
-    using relation = bool (*)(std::string_view, std::string_view) noexcept;
-    [[nodiscard]] bool allowed(name_subtree::kind kind, std::string_view name, relation inside, relation touches) const noexcept {
+    using relation = bool (*)(std::string_view, std::string_view);
+    [[nodiscard]] bool allowed(name_subtree::kind kind, std::string_view name, relation inside, relation touches) const {
         for (const name_subtree& s : authority_.excluded) {
             if (s.what == kind && touches(name, s.text)) {
                 return false;
@@ -344,7 +349,7 @@ namespace detail {
             continue;
         }
         if (const auto name = check.violation(chain[path[i]])) {
-            return finding(errc::name_not_permitted, quoted(authority.subject) + " may not vouch for " + quoted(*name));
+            return finding(errc::name_not_permitted, quoted(authority.subject) + " may not vouch for " + quoted(name->substr(0, 128)));
         }
     }
     return std::nullopt;
