@@ -93,4 +93,24 @@ TEST_CASE("a failure of one side and a stop end both directions") {
     }
 }
 
+TEST_CASE("who writes to a side that has gone ends both directions, although that side ended well") {
+    virtual_loop loop;
+    auto done = loop.run([]() -> task<> {
+        auto [left, near] = make_memory_pair();
+        auto [far, right] = make_memory_pair();
+        auto ctx = co_await this_context();
+        task_scope scope(ctx);
+        result<void> end;
+        scope.spawn(relaying, &near, &far, &end);
+        right.close();
+        co_await sleep_for(1s);
+        CHECK(end); // one direction has ended, the other one is open
+        co_await left.write_all(as_octets(std::string_view("too late")));
+        co_await scope.join();
+        REQUIRE(!end);
+        CHECK(end.error().is(std::errc::broken_pipe));
+    }());
+    CHECK(done);
+}
+
 }
