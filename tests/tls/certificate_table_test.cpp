@@ -90,6 +90,30 @@ TEST_CASE("a virtual host that wants client certificates wants them, whichever h
     CHECK(why.find("certificate_required") != std::string::npos);
 }
 
+TEST_CASE("application protocols are those of the host that was asked for; none in common is an alert [RFC 7301 3.2]") {
+    tls::server_settings other(tls::identity::files(named("b", "DNS:b.test").chain, named("b", "DNS:b.test").key));
+    other.protocols = {"x-other", "x-more"};
+    auto config = std::make_shared<tls::server_config>(context_of(named("a", "DNS:a.test")));
+    config->table().set("b.test", *tls::server_context::make(other));
+    for (const auto highest : {tls::version::tls_1_3, tls::version::tls_1_2}) {
+        CHECK(shown(config, "a.test", nullptr, highest) == "CN=a");
+        std::string why;
+        CHECK(shown(config, "b.test", &why, highest).empty());
+        CHECK(why == "TLS: peer sent alert no_application_protocol (120): no common application protocol | "
+                     "TLS: the client offers \"http/1.1\": no common application protocol");
+        for (const auto& [host, asked] : {std::pair("a.test", "http/1.1"), std::pair("b.test", "x-other")}) {
+            tls::client_settings s = test_support::trusting(ca());
+            s.max_version = highest;
+            s.protocols = {"http/1.1", "x-more", "x-other"};
+            testing::virtual_loop loop;
+            auto e = test_support::make_tls_ends(client_of(s), config, host);
+            REQUIRE(shake(loop, e).ok());
+            CHECK(e.near.protocol() == asked); // the server's preference
+            CHECK(e.far.protocol() == asked);
+        }
+    }
+}
+
 TEST_CASE("a coroutine may choose, take its time, refuse with an alert of its choice, or leave it to the table") {
     auto config = std::make_shared<tls::server_config>(context_of(named("a", "DNS:a.test")));
     const auto b = context_of(named("b", "DNS:b.test"));

@@ -120,7 +120,7 @@ TEST_CASE("a client offers nine suites with forward secrecy, TLS 1.3 and 1.2, an
     const tls::client_hello hello = reader.take();
     CHECK(hello.server_name == "a.test");
     CHECK(hello.versions == std::vector<std::uint16_t>{0x0304, 0x0303});
-    CHECK(hello.groups.front() == 0x001d);
+    CHECK(hello.groups == std::vector<std::uint16_t>{0x001d, 0x0017, 0x0018});
     CHECK(hello.protocols == std::vector<std::string>{"http/1.1"});
     std::vector<std::uint16_t> suites = hello.suites;
     std::sort(suites.begin(), suites.end());

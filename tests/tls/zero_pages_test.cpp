@@ -83,24 +83,15 @@ TEST_CASE("a connection that waits gives back most of its session, and goes on")
     const auto context = test_support::client_of(ca);
     auto c = context->connect("a.test").value();
     auto s = (*server)->connect("").value();
-    const auto to = [](flux::tls::engine& from, flux::tls::engine& other) {
-        other.feed(from.output().view());
-        from.output().clear();
-    };
     const auto say = [&](flux::tls::engine& from, flux::tls::engine& other, const std::string& text) {
         std::byte got[64];
         std::size_t size = 0;
         REQUIRE(from.write(flux::as_octets(text)) == flux::tls::engine::progress::done);
-        to(from, other);
+        test_support::carry(from, other);
         REQUIRE(other.read(got, size) == flux::tls::engine::progress::done);
         CHECK(flux::as_text(flux::const_buffer(got, size)) == text);
     };
-    for (int i = 0; i < 4 && !(c->is_complete() && s->is_complete()); ++i) {
-        REQUIRE(c->handshake() != flux::tls::engine::progress::failed);
-        to(*c, *s);
-        REQUIRE(s->handshake() != flux::tls::engine::progress::failed);
-        to(*s, *c);
-    }
+    REQUIRE(test_support::shake(*c, *s));
     say(*c, *s, "before");
     const std::size_t size = flux::tls::detail::session_size();
     say(*s, *c, "answer");

@@ -10,7 +10,7 @@
 // write (stream.hpp), what a context is made of (context.hpp).
 #pragma once
 
-#if defined(WOLFSSL_SSL_H) && !defined(WOLFSSL_OPTIONS_H)
+#if defined(WOLF_CRYPT_SETTINGS_H) && !defined(WOLFSSL_OPTIONS_H) // all of its headers include that one
 #error "flux: <wolfssl/options.h> must come before every other wolfSSL header, or their structures differ from the library's"
 #endif
 #include <flux/core/buffer.hpp>
