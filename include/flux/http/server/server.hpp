@@ -51,7 +51,7 @@ public:
     /// 5 ms to 250 ms and existing connections go on. When descriptors stay out, who waits is answered 503, unless
     /// over_limit is overload::pause.
     /// Cancel   begins the drain, which takes at most drain_notice, drain_timeout, and what handlers need to end
-    ///          after that.
+    ///          after that and their last answers to be written (write_timeout, linger_timeout).
     [[nodiscard]] task<> serve(Listener listener) { return run(std::move(listener)); }
 
     /// Ends idle connections now and busy ones after their answer; new ones are still accepted.

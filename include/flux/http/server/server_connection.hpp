@@ -94,7 +94,7 @@ public:
     /// Before receive(): the deadline is that of the head in progress, or of idleness.
     void prepare_to_read() {
         if (in_head()) {
-            node_.limit(head_by_); // a write may have had another one
+            limit_head();
             return;
         }
         if (ex_ != nullptr) {
@@ -172,7 +172,8 @@ public:
     [[nodiscard]] task<> run_taker();
     /// Writes what is owed and closes so that it arrives. Has its own limits: the connection's may have passed. The end of
     /// a drain holds all the same.
-    [[nodiscard]] task<> say_goodbye();
+    /// Params  server_context  what the end of a drain stops; the connection's own is below it
+    [[nodiscard]] task<> say_goodbye(context_node& server_context);
 
     [[nodiscard]] context_node& node() noexcept { return node_; }
 
@@ -295,15 +296,27 @@ private:
         }
     }
 
+    // Of a head that has begun: a write may have had another limit.
+    [[gnu::cold]] void limit_head() {
+        node_.limit(head_by_);
+        if (server_->is_draining()) {
+            drain();
+        }
+    }
+
     // drainable
     void drain() noexcept override {
-        if (ex_ != nullptr || over_ || server_->accepts_still) {
+        if (over_ || server_->accepts_still || (ex_ != nullptr && !in_head())) {
+            return; // a request in progress has the drain's own limit
+        }
+        if (requests_ != 0 && !in_head()) {
+            node_.stop(stop_reason::shutdown);
             return;
         }
-        if (requests_ != 0) {
-            node_.stop(stop_reason::shutdown);
-        } else { // its first request may be on its way
-            node_.limit(std::min(deadline_after(now(), options().fresh_grace), head_by_), stop_reason::shutdown);
+        // Its first request, or what is left of the one that has begun, may be on its way.
+        head_by_ = std::min(deadline_after(now(), options().fresh_grace), head_by_);
+        if (!has_output()) { // else the limit is that of a write; prepare_to_read() comes after it
+            node_.limit(head_by_, in_head() ? stop_reason::timed_out : stop_reason::shutdown);
         }
     }
     // request::remote_source
@@ -351,11 +364,12 @@ task<> server_connection<Stream, Observer>::run_taker() {
 }
 
 template <buffered_stream Stream, class Observer>
-task<> server_connection<Stream, Observer>::say_goodbye() {
-    // A stop before, which may be why there is something to say, does not count; the end of a drain does.
+task<> server_connection<Stream, Observer>::say_goodbye(context_node& server_context) {
+    // A stop before, which may be why there is something to say, does not count; the end of a drain that comes now does.
     over_ = true;
     node_.limit(no_deadline);
-    context_node own(node_, node_.stopped() ? context_node::link::shielded : context_node::link::inherit_stop);
+    context_node own(server_context,
+                     server_context.stopped() ? context_node::link::shielded : context_node::link::inherit_stop);
     const auto inside = co_await flux::detail::enter_request(own);
     if (has_output()) {
         const auto sent = co_await attempt(
@@ -424,7 +438,7 @@ flux::detail::child serve_connection(server_core& server, Stream stream, connect
             }
         }
         // One await for both: each keeps some 100 octets of the frame, for as long as the connection is idle.
-        auto last = c.is_handed_over() ? c.run_taker() : c.say_goodbye();
+        auto last = c.is_handed_over() ? c.run_taker() : c.say_goodbye(ctx.node());
         co_return co_await attempt(std::move(last));
     } catch (...) {
         c.broke();
