@@ -204,7 +204,9 @@ public:
 
     // body_source
     [[nodiscard]] task<std::string_view> next() override;
-    [[nodiscard]] fields_view trailers() const noexcept override { return chunks.trailers(); }
+    [[nodiscard]] fields_view trailers() const noexcept override { // else the decoder has those of a body before
+        return framing.kind == body_kind::chunked ? chunks.trailers() : fields_view();
+    }
     [[nodiscard]] std::optional<std::uint64_t> length() const noexcept override {
         switch (framing.kind) {
         case body_kind::length: return framing.length;

@@ -73,7 +73,7 @@ public:
         return ex_->reader.text<Octets>(limit);
     }
     /// Trailers, after the body's end.
-    [[nodiscard]] fields_view trailers() const& noexcept { return ex_->chunks.trailers(); }
+    [[nodiscard]] fields_view trailers() const& noexcept { return ex_->trailers(); }
 
     /// Whether HTTP ended with it: 101 (Switching Protocols) to a request with client_request::upgrade(), or a 2xx to
     /// CONNECT. Then take_stream() has the connection.
