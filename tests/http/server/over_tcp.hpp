@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// tests/http/server/over_tcp.hpp - octets in, octets out, over one TCP connection, plain or TLS, to a server of its own.
+// tests/http/server/over_tcp.hpp - one TCP connection, plain or TLS, to a server of its own.
 #pragma once
 
 #include <flux/http/server/router.hpp>
@@ -42,6 +42,24 @@ flux::task<std::string> over_tcp(const flux::http::router* app, std::string requ
     co_await scope.join();
     listener.close();
     co_return all;
+}
+
+/// A server, and one client of it for as long as `use(client, stats)` takes; then the server is stopped.
+template <class Use>
+flux::task<> with_client(flux::reactor* home, const flux::http::router* app, flux::http::server_options options, Use use) {
+    using namespace flux;
+    auto ctx = co_await this_context();
+    auto listener = tcp_listener::listen(*home, endpoint::loopback(0)).value();
+    const endpoint where = listener.local_endpoint().value();
+    const auto server = test_support::make_server(*app, options);
+    task_scope serving(ctx, scope_policy::collect);
+    serving.spawn(server->serve(std::move(listener)));
+    auto client = co_await test_support::any_connect(where);
+    co_await use(client, server->stats());
+    client.close();
+    serving.stop(stop_reason::shutdown);
+    auto joined = co_await attempt(serving.join());
+    ignore_result(joined, "it was stopped");
 }
 
 inline std::string body_of(const std::string& message) {

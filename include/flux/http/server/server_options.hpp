@@ -42,7 +42,7 @@ struct server_options {
     /// connection is reset.
     milliseconds write_timeout{30'000};
     /// A write that takes longer goes on as long as the peer acknowledges this many octets per second on average over
-    /// half a write_timeout. Zero: any octet will do. Where a stream does not tell (memory), or answers to pipelined
+    /// nine tenths of a write_timeout. Zero: any octet will do. Where a stream does not tell (memory), or answers to pipelined
     /// requests were gathered, one write of some 64 KiB must end within write_timeout.
     std::uint32_t write_min_rate = 256;
     /// After the last answer of a connection that is closed while the peer still sends: how long to read and
@@ -75,7 +75,7 @@ struct server_options {
     /// request::draining() is true, so that a load balancer can look elsewhere first.
     milliseconds drain_notice{0};
     /// When the listener is closed, idle connections are, too. One that has not sent its first request yet gets this
-    /// much time for it.
+    /// much time for the first octet of it, and one whose head has begun to arrive for the rest of it: then 408.
     milliseconds fresh_grace{1'000};
     /// After that: how long requests in flight may take. Then their contexts are stopped with `shutdown`.
     milliseconds drain_timeout{15'000};

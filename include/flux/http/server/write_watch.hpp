@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // flux/http/server/write_watch.hpp - how long a peer may refuse to read while an answer is written to it.
 //
-// Looks twice per write_timeout what the peer has acknowledged; as long as that is enough, the write goes on. So a
-// slow reader of a large body gets it whole, and one that stopped is noticed wherever in the body it is. A write that
-// ends soon costs a timer, and no look.
+// Looks ten times per write_timeout what the peer has acknowledged; as long as that is enough, the write goes on. So a
+// slow reader of a large body gets it whole, also one that reads much at a time and then nothing for a while, and one
+// that stopped is noticed wherever in the body it is. A write that ends soon costs a timer, and no look.
 #pragma once
 
 #include <flux/coro/context.hpp>
@@ -11,7 +11,6 @@
 #include <flux/net/stream.hpp>
 
 #include <cstdint>
-#include <utility>
 
 namespace flux::inline FLUX_ABI::http::detail {
 
@@ -43,28 +42,33 @@ private:
         }
     }
     [[nodiscard]] milliseconds period() const noexcept {
-        return tells_progress ? options_->write_timeout / 2 : options_->write_timeout;
+        return tells_progress ? options_->write_timeout / looks : options_->write_timeout;
     }
     void arm() { node_.home().arm(*this, deadline_after(node_.home().now(), period())); }
-    static void on_look(timer& t) noexcept {
-        auto& self = static_cast<write_watch&>(t);
-        const bool first = !std::exchange(self.looked_, true);
-        const std::uint64_t before = std::exchange(self.acknowledged_, self.progress());
+    static void on_look(timer& t) noexcept { static_cast<write_watch&>(t).look(); }
+    void look() noexcept {
+        const std::uint64_t now = progress();
         const std::uint64_t enough =
-            self.options_->write_min_rate * static_cast<std::uint64_t>(self.period().count()) / 1000;
-        const bool goes_on = self.acknowledged_ > before && self.acknowledged_ - before >= enough;
-        if (tells_progress && (first || goes_on)) {
-            self.arm();
+            options_->write_min_rate * static_cast<std::uint64_t>((period() * periods_).count()) / 1000;
+        if (periods_ == 0 || (now > acknowledged_ && now - acknowledged_ >= enough)) {
+            acknowledged_ = now;
+            periods_ = 0;
+        }
+        if (tells_progress && periods_ < looks - 1) { // with the time before a look that begins it, a write_timeout
+            ++periods_;
+            arm();
         } else {
-            self.node_.stop(stop_reason::timed_out);
+            node_.stop(stop_reason::timed_out);
         }
     }
+
+    static constexpr int looks = 10; // in a write_timeout
 
     const Stream* stream_;
     const server_options* options_;
     context_node node_;
-    std::uint64_t acknowledged_ = 0; // at the last look
-    bool looked_ = false;
+    std::uint64_t acknowledged_ = 0; // at the last look that found enough, as the first one does
+    int periods_ = 0;                // from then to the next look
 };
 
 } // namespace flux::inline FLUX_ABI::http::detail
