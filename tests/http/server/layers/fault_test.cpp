@@ -23,6 +23,8 @@ struct world {
             ++calls;
             return "0123456789";
         });
+        app.get("/long", [] { return std::string(1000, 'x'); });
+        app.get("/empty", [] { return http::response(http::status::no_content); });
         app.get("/streamed", [](http::request&, http::responder& out) -> flux::task<> { co_await out.write("0123456789"); });
     }
     flux_test::served ask(std::string path = "/") {
@@ -82,6 +84,50 @@ TEST_SUITE("http/server/layers/fault") {
         CHECK(s.reset);
         CHECK(s.octets.find("0123456789") == std::string::npos);
         CHECK(w.ask("/streamed").octets.find("0123456789") != std::string::npos);
+    }
+
+    TEST_CASE("a corrupted body has one wrong octet, and its framing is right") {
+        world w;
+        w.plan.corrupt(1);
+        bool differ = false;
+        const std::string right = "0123456789";
+        std::string before;
+        for (int i = 0; i < 20; ++i) {
+            const auto s = w.ask();
+            CHECK_FALSE(s.reset);
+            CHECK(s.octets.find("Content-Length: 10\r\n") != std::string::npos);
+            const std::string body = s.octets.substr(s.octets.find("\r\n\r\n") + 4);
+            REQUIRE(body.size() == right.size());
+            int wrong = 0;
+            for (std::size_t at = 0; at < right.size(); ++at) {
+                wrong += body[at] != right[at] ? 1 : 0;
+            }
+            CHECK(wrong == 1);
+            differ = differ || (i != 0 && body != before);
+            before = body;
+        }
+        CHECK(differ); // the place is drawn
+        CHECK(w.ask("/streamed").octets.find(right) != std::string::npos);
+        CHECK(w.ask("/empty").octets.starts_with("HTTP/1.1 204 "));
+    }
+
+    TEST_CASE("a body that drips takes its time, and is whole") {
+        world w;
+        w.plan.drip(1, flux::milliseconds(10'000));
+        const auto s = w.ask("/long");
+        CHECK(s.octets.ends_with(std::string(1000, 'x')));
+        CHECK(s.took >= flux::seconds(9));
+        CHECK(s.took < flux::seconds(10));
+        CHECK(w.ask("/streamed").took < flux::seconds(1));
+        CHECK(w.ask("/empty").took < flux::seconds(1));
+        w.plan.cut(1);
+        const auto half = w.ask("/long");
+        CHECK(half.reset);
+        CHECK(half.took >= flux::seconds(9));
+        w.plan.clear();
+        const auto well = w.ask("/long");
+        CHECK(well.took < flux::seconds(1));
+        CHECK(well.octets.ends_with(std::string(1000, 'x')));
     }
 
     TEST_CASE("the same seed gives the same faults") {

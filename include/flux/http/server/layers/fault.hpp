@@ -30,8 +30,8 @@ public:
 
     /// Every request waits `least` to `most` before its handler.
     void delay(milliseconds least, milliseconds most) noexcept {
-        delay_least_ = least.count() < 0 ? 0 : static_cast<std::uint32_t>(std::min<std::int64_t>(least.count(), 86'400'000));
-        delay_most_ = most.count() < 0 ? 0 : static_cast<std::uint32_t>(std::min<std::int64_t>(most.count(), 86'400'000));
+        delay_least_ = bounded(least);
+        delay_most_ = bounded(most);
     }
     void delay(milliseconds always) noexcept { delay(always, always); }
     /// A share of the requests is answered `code` instead of by its handler.
@@ -39,18 +39,32 @@ public:
         code_ = static_cast<std::uint16_t>(to_number(code));
         fail_share_ = per_million(share);
     }
-    /// A share of the answers breaks off after half of the body: the connection is reset. Not those of handlers that
-    /// stream, nor bodies that are produced while they are sent.
+    // What follows is done to answers that are whole before they are sent: not to those of handlers that stream, nor to
+    // bodies that are produced meanwhile.
+
+    /// A share of the answers breaks off after half of the body: the connection is reset.
     void cut(double share) noexcept { cut_share_ = per_million(share); }
+    /// A share of the answers has one wrong octet in its body; the framing stays right.
+    void corrupt(double share) noexcept { corrupt_share_ = per_million(share); }
+    /// A share of the answers has its body sent in at most ten pieces, a tenth of `over` after one another.
+    void drip(double share, milliseconds over) noexcept {
+        drip_over_ = bounded(over);
+        drip_share_ = per_million(share);
+    }
     /// Everything is well again.
     void clear() noexcept {
         delay(milliseconds(0));
         fail(0);
         cut(0);
+        corrupt(0);
+        drip(0, milliseconds(0));
     }
 
 private:
     friend class fault_layer;
+    [[nodiscard]] static std::uint32_t bounded(milliseconds d) noexcept {
+        return static_cast<std::uint32_t>(std::clamp<std::int64_t>(d.count(), 0, 86'400'000));
+    }
     [[nodiscard]] static std::uint32_t per_million(double share) noexcept {
         return share > 0 ? static_cast<std::uint32_t>(std::min(share, 1.0) * 1'000'000) : 0;
     }
@@ -73,6 +87,9 @@ private:
     std::atomic<std::uint32_t> delay_most_{0};
     std::atomic<std::uint32_t> fail_share_{0}; // of a million
     std::atomic<std::uint32_t> cut_share_{0};
+    std::atomic<std::uint32_t> corrupt_share_{0};
+    std::atomic<std::uint32_t> drip_share_{0};
+    std::atomic<std::uint32_t> drip_over_{0}; // milliseconds
     std::atomic<std::uint16_t> code_{503};
 };
 
@@ -98,29 +115,57 @@ public:
             co_return detail::plain_answer(static_cast<status>(plan.code_.load()));
         }
         auto answer = co_await attempt(inner(req));
-        if (answer && !req.was_streamed() && !answer->is_special() && plan.happens(plan.cut_share_)) {
-            cut_off(*answer);
+        if (answer && !req.was_streamed() && !answer->is_special()) {
+            spoil(*answer, plan);
         }
         co_return std::move(answer);
     }
 
 private:
     template <class Response>
-    static void cut_off(Response& answer) {
-        const std::string_view whole = answer.octets();
-        std::string half(whole.substr(0, whole.size() / 2));
-        answer.stream(half_body<std::string>{std::move(half)}, whole.size() + 1); // one more, for an empty body
+    static void spoil(Response& answer, fault_plan& plan) {
+        const std::size_t whole = answer.octets().size();
+        const bool cuts = plan.happens(plan.cut_share_);
+        const bool corrupts = whole != 0 && plan.happens(plan.corrupt_share_);
+        const bool drips = whole != 0 && plan.happens(plan.drip_share_);
+        if (!cuts && !corrupts && !drips) {
+            return;
+        }
+        std::string octets(answer.octets());
+        if (corrupts) {
+            char& one = octets[plan.draw(static_cast<std::uint32_t>(std::min<std::size_t>(whole, UINT32_MAX)))];
+            one = static_cast<char>(one ^ 1);
+        }
+        if (cuts) {
+            octets.resize(whole / 2);
+        }
+        const milliseconds pause(drips ? plan.drip_over_ / pieces : 0);
+        const std::size_t said = cuts ? whole + 1 : whole; // half of nothing has to be short, too
+        answer.stream(spoiled_body<std::string>{std::move(octets), pause, cuts}, said);
     }
     template <class Text>
-    struct half_body {
+    struct spoiled_body {
         Text octets;
-        task<> operator()(body_writer& out) { return send(out, octets); }
-        static task<> send(body_writer& out, const Text& half) {
-            co_await out.write(half);
-            co_await out.flush();
-            co_await flux::fail(flux::errc::injected);
+        milliseconds pause;
+        bool breaks_off;
+        task<> operator()(body_writer& out) { return send(out, *this); }
+        static task<> send(body_writer& out, const spoiled_body& self) {
+            const std::string_view all = self.octets;
+            const std::size_t piece = self.pause.count() == 0 ? all.size() : all.size() / pieces + 1;
+            for (std::size_t at = 0; at < all.size(); at += piece) {
+                if (at != 0) {
+                    co_await sleep_for(self.pause);
+                }
+                co_await out.write(all.substr(at, piece));
+                co_await out.flush();
+            }
+            if (self.breaks_off) {
+                co_await out.flush(); // the head, where there is no body
+                co_await flux::fail(flux::errc::injected);
+            }
         }
     };
+    static constexpr std::uint32_t pieces = 10; // of a body that drips
     fault_plan* plan_;
 };
 
