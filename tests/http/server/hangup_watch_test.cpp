@@ -2,10 +2,8 @@
 #include <flux/http/server/hangup_watch.hpp> // also proves the header is self-contained
 
 #include <flux/coro/sleep.hpp>
-#include <flux/http/server/server.hpp>
-#include <flux/net/connect.hpp>
-#include <flux/net/listener.hpp>
 
+#include <http/server/over_tcp.hpp>
 #include <support/driver_matrix.hpp>
 #include <support/transport_sockets.hpp>
 
@@ -33,7 +31,6 @@ task<> protected_work(bool* done) {
 
 // A client that sends `octets`, which the handler does not read, and then leaves.
 task<> leave(reactor* home, std::string octets, bool reset, outcome* out) {
-    auto ctx = co_await this_context();
     http::router app;
     app.any("/wait", [out](http::request&) -> task<std::string> {
         out->started = true;
@@ -46,30 +43,24 @@ task<> leave(reactor* home, std::string octets, bool reset, outcome* out) {
     });
     http::server_options options;
     options.end_grace = 10ms;
-    auto listener = tcp_listener::listen(*home, endpoint::loopback(0)).value();
-    const endpoint where = listener.local_endpoint().value();
-    const auto server = test_support::make_server(app, options);
-    task_scope serving(ctx, scope_policy::collect);
-    serving.spawn(server->serve(std::move(listener)));
-    auto client = co_await test_support::any_connect(where);
-    co_await client.ready();
-    // more than the kernel and the server hold: it is not all sent when the client goes
-    auto sent = co_await attempt(with_timeout(200ms, client.write_all(as_octets(octets))));
-    ignore_result(sent, "the handler does not read");
-    while (!out->started) {
-        co_await sleep_for(1ms);
-    }
-    if (reset) {
-        client.abort();
-    } else {
-        client.close();
-    }
-    while (server->stats().connections != 0) {
-        co_await sleep_for(1ms);
-    }
-    serving.stop(stop_reason::shutdown);
-    auto joined = co_await attempt(serving.join());
-    ignore_result(joined, "it was stopped");
+    auto use = [&](test_support::any_tcp& client, const http::server_stats& stats) -> task<> {
+        co_await client.ready();
+        // more than the kernel and the server hold: it is not all sent when the client goes
+        auto sent = co_await attempt(with_timeout(200ms, client.write_all(as_octets(octets))));
+        ignore_result(sent, "the handler does not read");
+        while (!out->started) {
+            co_await sleep_for(1ms);
+        }
+        if (reset) {
+            client.abort();
+        } else {
+            client.close();
+        }
+        while (stats.connections != 0) {
+            co_await sleep_for(1ms);
+        }
+    };
+    co_await flux_test::with_client(home, &app, options, use);
 }
 
 void expect_disconnect(const std::string& octets, bool reset) {
