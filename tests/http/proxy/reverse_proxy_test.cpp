@@ -7,6 +7,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 using namespace flux;
@@ -94,14 +96,18 @@ http::router behind() {
 
 // A front server with a proxy in it, the server behind, and a client at the front.
 template <class Test>
-result<void> through_proxy(Test test, const http::reverse_proxy_options& how = {}, const test_server_options& options = {}) {
-    const http::router inner = behind();
+result<void> through_proxy_to(const http::router& inner, Test test, const http::reverse_proxy_options& how = {},
+                              const test_server_options& options = {}) {
     auto outer = [&](memory_client& up) -> task<> {
         http::router front;
         front.any("/{rest...}", http::reverse_proxy(up, "http://up.local/base/", how));
         co_await while_serving(front, test, options);
     };
     return testing::with_server(inner, outer, options);
+}
+template <class Test>
+result<void> through_proxy(Test test, const http::reverse_proxy_options& how = {}, const test_server_options& options = {}) {
+    return through_proxy_to(behind(), test, how, options);
 }
 
 } // namespace
@@ -275,6 +281,64 @@ TEST_CASE("what goes wrong behind is 502, 504, or an answer that breaks off") {
     CHECK(testing::with_server(none, nobody));
     CHECK_THROWS_AS(http::reverse_proxy(http::client(), "nonsense"), error);
     CHECK_THROWS_AS(http::reverse_proxy(http::client(), "http://a.test/?q=1"), error);
+}
+
+TEST_CASE("who leaves in front ends what was asked behind, and half a request is no request there") {
+    bool stopped = false;
+    std::string got = "nothing";
+    http::router inner;
+    inner.get("/base/wait", [&stopped](http::request&) -> task<std::string> {
+        const auto slept = co_await attempt(sleep_for(1h));
+        stopped = !slept && slept.error().is(errc::disconnected);
+        co_return "late";
+    });
+    inner.post("/base/read", [&got](http::request& req) -> task<std::string> {
+        const auto text = co_await attempt(req.text());
+        got = text ? "all" : "a part";
+        co_return "read";
+    });
+    const auto done = through_proxy_to(inner, [&](memory_client& api) -> task<> {
+        auto waiting = co_await attempt(with_timeout(1s, api.get("/wait").text()));
+        CHECK_FALSE(waiting);
+        for (const bool chunked : {false, true}) {
+            auto ask = api.post("/read");
+            ask.stream(
+                [](http::body_writer& out) -> task<> {
+                    co_await out.write("half");
+                    co_await out.flush();
+                    co_await sleep_for(1s);
+                    co_await fail(errc::injected);
+                },
+                chunked ? std::nullopt : std::optional<std::uint64_t>(8));
+            auto answered = co_await attempt(std::move(ask));
+            CHECK_FALSE(answered);
+            co_await sleep_for(5s);
+            CHECK(got == (chunked ? "a part" : "nothing")); // so little of a known length has not been sent on
+        }
+        CHECK(stopped);
+    });
+    CHECK(done);
+}
+
+TEST_CASE("a refusal that comes before the request was sent on goes back at once") {
+    http::router inner;
+    inner.post("/base/refuse", [](http::request&) { return http::response(http::status::content_too_large); });
+    const auto done = through_proxy_to(inner, [](memory_client& api) -> task<> {
+        auto ctx = co_await this_context();
+        const auto start = ctx.home().now();
+        auto ask = api.post("/refuse");
+        ask.stream([](http::body_writer& out) -> task<> {
+            for (int i = 0; i < 100; ++i) {
+                co_await out.write(std::string(1000, 'x'));
+                co_await out.flush();
+                co_await sleep_for(1s);
+            }
+        });
+        auto r = co_await std::move(ask);
+        CHECK(r.code() == http::status::content_too_large);
+        CHECK(ctx.home().now() - start < 5s);
+    });
+    CHECK(done);
 }
 
 TEST_CASE("an upgrade is relayed until both sides have ended [RFC 9110 7.8]") {

@@ -165,39 +165,42 @@ private:
     reverse_proxy_options options_; // its views are not used
 };
 
+// Sends a body on piece by piece, then its trailers. What has no known length may be a stream of events: neither the head
+// nor a piece of it waits for more.
+template <class Writer>
+task<> pass_on(body_reader* from, Writer* to) {
+    const bool at_once = !from->length().has_value();
+    if (at_once) {
+        co_await to->flush();
+    }
+    for (;;) {
+        const auto piece = co_await attempt(from->next());
+        if (!piece) {
+            co_await fail(piece.error());
+        }
+        if (piece->empty()) {
+            break;
+        }
+        co_await to->write(*piece);
+        if (at_once) {
+            co_await to->flush();
+        }
+    }
+    for (const field_view f : from->trailers()) {
+        ignore_result(to->add_trailer(f.name, f.value), "one that may not be sent on is dropped");
+    }
+}
+
 // Sends a request's body on. A second time only if nothing of it was taken the first time.
 class forwarded_body {
 public:
     explicit forwarded_body(request& req) noexcept : req_(&req) {}
     template <class Writer>
     task<> operator()(Writer& out) {
-        return run<Writer>(req_, &out);
+        return pass_on(&req_->body(), &out);
     }
 
 private:
-    template <class Writer>
-    static task<> run(request* req, Writer* out) {
-        const bool chunked = !req->body().length().has_value();
-        for (;;) {
-            const auto piece = co_await attempt(req->body().next());
-            if (!piece) {
-                co_await fail(piece.error());
-            }
-            if (piece->empty()) {
-                break;
-            }
-            co_await out->write(*piece);
-            if (chunked) {
-                co_await out->flush(); // somebody may wait for just this piece
-            }
-        }
-        if (chunked) {
-            for (const field_view f : req->body().trailers()) {
-                ignore_result(out->add_trailer(f.name, f.value), "one that may not be sent on is dropped");
-            }
-        }
-    }
-
     request* req_;
 };
 
@@ -207,34 +210,10 @@ public:
     explicit answered_body(client_response answer) noexcept : answer_(std::move(answer)) {}
     template <class Writer>
     task<> operator()(Writer& out) {
-        return run<Writer>(&answer_, &out);
+        return pass_on(&answer_.body(), &out);
     }
 
 private:
-    template <class Writer>
-    static task<> run(client_response* answer, Writer* out) {
-        const bool at_once = !answer->body().length().has_value(); // an event stream must not wait for more
-        if (at_once) {
-            co_await out->flush();
-        }
-        for (;;) {
-            const auto piece = co_await attempt(answer->body().next());
-            if (!piece) {
-                co_await fail(piece.error());
-            }
-            if (piece->empty()) {
-                break;
-            }
-            co_await out->write(*piece);
-            if (at_once) {
-                co_await out->flush();
-            }
-        }
-        for (const field_view f : answer->trailers()) {
-            ignore_result(out->add_trailer(f.name, f.value), "one that may not be sent on is dropped");
-        }
-    }
-
     client_response answer_;
 };
 
@@ -259,8 +238,9 @@ private:
 ///
 /// The path is sent on as the router passed it, which lets no dot segments through, behind the path of `upstream`. Fields of
 /// the hop are taken out, Via and X-Forwarded-* are added, redirects are answers. An upgrade (websocket) that both sides
-/// agree on is relayed until both have ended, with no limit in time. The client must not decode content. An answer is sent
-/// back when the request's body has been sent on: a server that answers while it reads is heard up to a MiB ahead.
+/// agree on is relayed until both have ended, with no limit in time. The client must not decode content. Interim answers
+/// (1xx) are not sent on. An answer is sent back when the request's body has been sent on: a server that answers while it
+/// reads is heard up to a MiB ahead, and waits then.
 /// Errors   no answer from upstream: 502, or 504 if it came too late; one that breaks off breaks off here, too.
 /// Cancel   a client that leaves ends the exchange with upstream.
 /// Threads  any number of reactors at the same time, as its client.
