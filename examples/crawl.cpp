@@ -2,7 +2,7 @@
 // Follows the links of a site, level by level: so many pages at a time, all within one deadline, and the first page
 // that cannot be had stops everything.
 //
-//   crawl URL [DEPTH [AT_A_TIME [SECONDS]]]          crawl http://127.0.0.1:8080/ 3 8 30
+//   crawl URL [DEPTH [AT_A_TIME [SECONDS [CAFILE]]]]          crawl http://127.0.0.1:8080/ 3 8 30
 //
 // Prints the size and the URL of every page. Exit status 0 if all of them came, 130 if a signal came first.
 #include <chrono>
@@ -18,6 +18,24 @@
 namespace http = flux::http;
 
 namespace {
+
+// https where flux is built with it, verified by the authorities in a file, or else by the system's.
+#ifdef FLUX_WITH_TLS
+using client = flux::tls::client;
+
+client make_client(const char* authorities) {
+    if (authorities == nullptr) {
+        return client();
+    }
+    flux::tls::client_settings settings;
+    settings.authorities = flux::tls::trust::file(authorities);
+    return client({}, flux::tls::connector<>(flux::tls::client_context::make(settings).value()));
+}
+#else
+using client = http::client;
+
+client make_client(const char*) { return client(); }
+#endif
 
 using links = std::vector<std::string>;
 
@@ -45,7 +63,7 @@ links find_links(const http::url& page, std::string_view text) {
     return found;
 }
 
-flux::task<links> visit(http::client* api, std::string where) {
+flux::task<links> visit(client* api, std::string where) {
     auto r = co_await api->get(where);
     const std::string text = co_await r.text();
     if (!r.ok()) {
@@ -59,14 +77,22 @@ flux::task<links> visit(http::client* api, std::string where) {
     co_return find_links(r.url(), text);
 }
 
-flux::task<> crawl(std::string start, int depth, std::size_t at_a_time, std::chrono::seconds patience) {
-    auto limit = co_await flux::within(patience); // covers every page below
-    http::client api;
-    std::set<std::string> seen = {start};
-    links level = {start};
+struct plan {
+    std::string start;
+    int depth;
+    std::size_t at_a_time;
+    std::chrono::seconds patience;
+    const char* authorities; // a file; or null
+};
+
+flux::task<> crawl(const plan* p) {
+    auto limit = co_await flux::within(p->patience); // covers every page below
+    client api = make_client(p->authorities);
+    links level = {p->start};
+    std::set<std::string> seen(level.begin(), level.end());
     auto look = [&api](std::string where) { return visit(&api, std::move(where)); };
-    for (int i = 0; i <= depth && !level.empty(); ++i) {
-        const auto pages = co_await flux::map(level, at_a_time, look); // the first failure stops the others
+    for (int i = 0; i <= p->depth && !level.empty(); ++i) {
+        const auto pages = co_await flux::map(level, p->at_a_time, look); // the first failure stops the others
         level.clear();
         for (const links& page : pages) {
             for (const std::string& link : page) {
@@ -79,8 +105,8 @@ flux::task<> crawl(std::string start, int depth, std::size_t at_a_time, std::chr
     std::printf("%zu pages were not visited\n", level.size());
 }
 
-flux::task<int> crawl_or_stop(std::string start, int depth, std::size_t at_a_time, std::chrono::seconds patience) {
-    const auto done = co_await flux::attempt(crawl(std::move(start), depth, at_a_time, patience));
+flux::task<int> crawl_or_stop(const plan* p) {
+    const auto done = co_await flux::attempt(crawl(p));
     if (!done) {
         const bool stopped = done.error().is(flux::errc::shutdown);
         std::fprintf(stderr, "crawl: %s\n", stopped ? "stopped" : done.error().what());
@@ -99,10 +125,11 @@ int main(int argc, char** argv) {
     };
     const long depth = number(2, 3), at_a_time = number(3, 8), seconds = number(4, 30);
     const auto start = http::url::parse(argc > 1 ? argv[1] : "");
-    if (!start || argc > 5 || depth < 0 || at_a_time < 1 || seconds < 1) {
-        std::fprintf(stderr, "usage: crawl URL [DEPTH [AT_A_TIME [SECONDS]]]\n");
+    if (!start || argc > 6 || depth < 0 || at_a_time < 1 || seconds < 1) {
+        std::fprintf(stderr, "usage: crawl URL [DEPTH [AT_A_TIME [SECONDS [CAFILE]]]]\n");
         return 2;
     }
-    return flux::run(crawl_or_stop(std::string(start->text()), static_cast<int>(depth),
-                                   static_cast<std::size_t>(at_a_time), std::chrono::seconds(seconds)));
+    const plan p{std::string(start->text()), static_cast<int>(depth), static_cast<std::size_t>(at_a_time),
+                 std::chrono::seconds(seconds), argc > 5 ? argv[5] : nullptr};
+    return flux::run(crawl_or_stop(&p));
 }

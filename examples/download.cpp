@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Downloads one file over several connections, resumes where it was stopped, and shows how it goes.
 //
-//   download URL FILE [CONNECTIONS]          download http://127.0.0.1:8080/big.iso big.iso 4
+//   download URL FILE [CONNECTIONS [CAFILE]]          download http://127.0.0.1:8080/big.iso big.iso 4
 //
 // Pieces go to FILE.part, finished ones are listed in FILE.part.done; when all are there, FILE.part becomes FILE.
 // Without ranges or a validator at the server it is one stream from the beginning. Exit status 0 if FILE is there and
 // whole, 130 if a signal stopped it: the same command goes on with the pieces that are missing.
 //
-// With flux::tls::client in place of http::client it takes https, too. It is longer than other examples because half
-// of it is about files and the terminal.
+// It is longer than other examples because half of it is about files and the terminal.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -28,12 +27,31 @@ namespace http = flux::http;
 
 namespace {
 
+// https where flux is built with it, verified by the authorities in a file, or else by the system's.
+#ifdef FLUX_WITH_TLS
+using client = flux::tls::client;
+
+client make_client(const char* authorities) {
+    if (authorities == nullptr) {
+        return client();
+    }
+    flux::tls::client_settings settings;
+    settings.authorities = flux::tls::trust::file(authorities);
+    return client({}, flux::tls::connector<>(flux::tls::client_context::make(settings).value()));
+}
+#else
+using client = http::client;
+
+client make_client(const char*) { return client(); }
+#endif
+
 struct job {
-    http::client api;
+    std::optional<client> api;
     std::string url, file, validator;
     std::uint64_t size = 0, have = 0, resumed = 0, piece = 4 << 20;
     bool in_pieces = false;
     std::size_t connections = 4;
+    const char* authorities = nullptr; // a file; or null
     std::vector<std::uint64_t> missing; // where the missing pieces start
     flux::unique_fd out;
     [[nodiscard]] std::string part() const { return file + ".part"; }
@@ -72,7 +90,7 @@ flux::task<> fetch_piece(job* j, std::uint64_t from) {
     const std::string range = std::to_string(from) + "-" + std::to_string(from + size - 1);
     for (int attempt = 1;; ++attempt) {
         flux::error e = flux::errc::eof;
-        auto request = j->api.get(j->url).header("Range", "bytes=" + range).header("If-Range", j->validator);
+        auto request = j->api->get(j->url).header("Range", "bytes=" + range).header("If-Range", j->validator);
         auto r = co_await flux::attempt(std::move(request).timeout(1h));
         if (!r) {
             e = r.error();
@@ -120,7 +138,8 @@ void find_missing(job* j) {
 }
 
 flux::task<> transfer(job* j) {
-    auto head = co_await flux::attempt(j->api.head(j->url));
+    j->api.emplace(make_client(j->authorities));
+    auto head = co_await flux::attempt(j->api->head(j->url));
     if (head && head->ok()) {
         j->size = std::strtoull(std::string(head->header("Content-Length")).c_str(), nullptr, 10);
         j->validator = head->header(head->header("ETag").starts_with('"') ? "ETag" : "Last-Modified");
@@ -130,7 +149,7 @@ flux::task<> transfer(job* j) {
     if (j->in_pieces) {
         find_missing(j);
     } else {
-        auto r = co_await j->api.get(j->url).timeout(24h);
+        auto r = co_await j->api->get(j->url).timeout(24h);
         if (!r.ok()) {
             const std::string what = "GET " + j->url + ": " + std::to_string(to_number(r.code()));
             co_await flux::fail(flux::error(http::errc::unexpected_status).doing(what));
@@ -219,14 +238,15 @@ flux::task<int> download(job* j) {
 
 int main(int argc, char** argv) {
     job j;
-    if (argc == 4) {
+    if (argc > 3) {
         j.connections = std::strtoull(argv[3], nullptr, 10);
     }
-    if (argc < 3 || argc > 4 || j.connections < 1 || j.connections > 100) {
-        std::fprintf(stderr, "usage: download URL FILE [CONNECTIONS]       connections: 1 to 100, default 4\n");
+    if (argc < 3 || argc > 5 || j.connections < 1 || j.connections > 100) {
+        std::fprintf(stderr, "usage: download URL FILE [CONNECTIONS [CAFILE]]       connections: 1 to 100, default 4\n");
         return 2;
     }
     j.url = argv[1];
     j.file = argv[2];
+    j.authorities = argc > 4 ? argv[4] : nullptr;
     return flux::run(download(&j));
 }
