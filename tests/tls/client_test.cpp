@@ -10,6 +10,7 @@
 
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 using namespace flux;
@@ -83,6 +84,38 @@ task<> answers_and_then(peer& p) {
     }
 }
 
+// Answers every request over a connection that it looks at only after a while.
+task<> answers_late(peer& p) {
+    co_await sleep_for(30ms);
+    secure_stream s(std::move(p.stream), server());
+    std::string left;
+    while (co_await attempt(read_until(s, left, "\r\n\r\n"))) {
+        left.clear();
+        co_await s.write_all(as_octets("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"));
+    }
+}
+task<> says_nothing(peer&) { co_await sleep_for(1h); }
+
+/// Each handshake as `started host; ended host after n ms: outcome;`.
+class handshakes final : public http::client_trace {
+public:
+    void handshake_started(std::string_view host) noexcept override {
+        began_ = scheduler::current()->now();
+        ((text += "started ") += host) += "; ";
+    }
+    void handshake_ended(std::string_view host, const error* why) noexcept override {
+        const auto took = std::chrono::duration_cast<milliseconds>(scheduler::current()->now() - began_);
+        ((text += "ended ") += host) += " after " + std::to_string(took.count()) + " ms: ";
+        (text += why == nullptr ? "well" : to_string(why->kind())) += "; ";
+    }
+    void got_connection(duration, bool reused) noexcept override { text += reused ? "reused; " : "fresh; "; }
+    void done(duration, const error* why) noexcept override { text += why == nullptr ? "done" : to_string(why->kind()); }
+    std::string text;
+
+private:
+    time_point began_{};
+};
+
 } // namespace
 
 TEST_SUITE("tls/client") {
@@ -107,6 +140,48 @@ TEST_CASE("an idle connection that gets octets or a farewell leaves the pool, on
             co_await second.text();
         });
         CHECK(net.connects == (stays ? 1 : 2));
+    }
+}
+
+TEST_CASE("a trace is told of the handshake, of whom it is with and how it ends") {
+    SUBCASE("one, for the connection; none for the exchange that finds it warm, nor without TLS") {
+        memory_net net;
+        with_secure_peer(net, answers_late, [](secure_client& api) -> task<> {
+            handshakes first;
+            std::ignore = co_await api.get("https://a.test/").trace(first).text();
+            CHECK(first.text == "started a.test; ended a.test after 30 ms: well; fresh; done");
+            handshakes second;
+            std::ignore = co_await api.get("https://a.test/").trace(second).text();
+            CHECK(second.text == "reused; done");
+            handshakes plain;
+            auto refused = co_await api.get("http://a.test/").trace(plain); // the server says that it speaks TLS only
+            CHECK(refused.code() == http::status::bad_request);
+            std::ignore = co_await refused.text();
+            CHECK(plain.text == "fresh; done");
+        });
+    }
+    SUBCASE("with somebody else") {
+        memory_net net;
+        with_secure_peer(net, answers_late, [](secure_client& api) -> task<> {
+            handshakes seen;
+            auto failed = co_await attempt(api.get("https://b.test/").trace(seen).text());
+            CHECK(!failed);
+            CHECK(seen.text == "started b.test; ended b.test after 30 ms: tls; tls");
+        });
+    }
+    SUBCASE("with nobody, until the time to connect is over, and until the request's is") {
+        memory_net net;
+        with_secure_peer(net, says_nothing, [](secure_client& api) -> task<> {
+            handshakes seen;
+            auto failed = co_await attempt(api.get("https://a.test/").timeout(1h).trace(seen).text());
+            CHECK(!failed);
+            const std::string most = std::to_string(api.options().pool.connect_timeout.count());
+            CHECK(seen.text == "started a.test; ended a.test after " + most + " ms: timeout; timeout");
+            handshakes left;
+            failed = co_await attempt(api.get("https://a.test/").timeout(50ms).trace(left).text());
+            CHECK(!failed);
+            CHECK(left.text == "started a.test; timeout");
+        });
     }
 }
 

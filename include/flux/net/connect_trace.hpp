@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// flux/net/connect_trace.hpp - who wants to know how a connection comes to be: look-up, and each address tried.
+// flux/net/connect_trace.hpp - who wants to know how a connection comes to be: look-up, each address tried, handshakes.
 //
 //     co_await with_value<connect_trace_key>(&mine, c.connect(to));
 //
-// Deliberately not here: TLS, what is sent on the connection.
+// Deliberately not here: what TLS agreed on, what is sent on the connection.
 #pragma once
 
 #include <flux/coro/context.hpp>
@@ -14,7 +14,7 @@
 namespace flux::inline FLUX_ABI {
 
 /// Told of every step of connecting, on the reactor thread, from inside it: note and return. `why` is null where it went
-/// well. Attempts that another one has won against end with errc::canceled.
+/// well. Attempts that another one has won against end with errc::canceled. The time of a step is that of the call.
 class connect_trace {
 public:
     connect_trace() = default;
@@ -26,6 +26,9 @@ public:
     virtual void resolve_ended(std::string_view /*host*/, const error* /*why*/) noexcept {}
     virtual void attempt_started(const endpoint& /*peer*/) noexcept {}
     virtual void attempt_ended(const endpoint& /*peer*/, const error* /*why*/) noexcept {}
+    /// TLS, where it is asked for. `host` is who is verified: through a proxy with TLS there are two, the proxy first.
+    virtual void handshake_started(std::string_view /*host*/) noexcept {}
+    virtual void handshake_ended(std::string_view /*host*/, const error* /*why*/) noexcept {}
 };
 
 /// Under which key connectors look for a trace in their context. It outlives the operation.

@@ -7,6 +7,8 @@
 // the proxy. Deliberately not here: HTTP, which proxy.
 #pragma once
 
+#include <flux/coro/context.hpp>
+#include <flux/net/connect_trace.hpp>
 #include <flux/net/connector.hpp>
 #include <flux/tls/stream.hpp>
 
@@ -68,7 +70,15 @@ private:
         std::string key = context_.value()->settings().sessions ? to.to_string() : std::string();
         auto cache = key.empty() ? nullptr : sessions_;
         stream_type stream(*std::move(raw), *context_, std::move(to.host), std::move(cache), std::move(key));
+        auto ctx = co_await this_context();
+        connect_trace* const trace = flux::detail::trace_of(ctx);
+        if (trace != nullptr) {
+            trace->handshake_started(stream.server_name());
+        }
         auto made = co_await attempt(stream.handshake());
+        if (trace != nullptr) {
+            trace->handshake_ended(stream.server_name(), made ? nullptr : &made.error());
+        }
         if (!made) {
             error e = std::move(made).error();
             // Nothing of the caller's was sent; but what the certificate is now it will be in a moment.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // flux/http/client/client_trace.hpp - who wants to know how an exchange goes, step by step, with times.
 //
-//   started -> (look-up, attempts) -> got_connection -> wrote_head -> wrote_request -> first_octet -> got_head -> done
-//              (repeated, redirected: from the start again)
+//   started -> (look-up, attempts, handshakes) -> got_connection -> wrote_head -> wrote_request -> first_octet -> got_head
+//           -> done             (repeated, redirected: from the look-up again)
 //
 // Deliberately not here: what to do with it (metrics, logs); how connections come to be (connectors).
 #pragma once
@@ -25,8 +25,9 @@ namespace flux::inline FLUX_ABI::http {
 ///
 /// `at` is the time since the request was awaited. done() comes exactly once if started() did, and last; `why` is null if
 /// the whole body was read, errc::canceled if nobody wanted it. What connect_trace tells is of the connection that the first
-/// of those who wait for one would get; it may come to be for somebody else, or for later. Below a layer that sends a
-/// request several times, each time is told from started() to done().
+/// of those who wait for one would get; it may come to be for somebody else, or for later. It has no time: what it is by the
+/// clock when it is told is its time, and a step that goes on beyond done() has no end. Below a layer that sends a request
+/// several times, each time is told from started() to done().
 /// Lifetime  until done(), the last one.
 class client_trace : public connect_trace {
 public:

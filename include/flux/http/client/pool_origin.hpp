@@ -191,6 +191,16 @@ public:
             to->attempt_ended(peer, why);
         }
     }
+    void handshake_started(std::string_view host) noexcept override {
+        if (connect_trace* to = first()) {
+            to->handshake_started(host);
+        }
+    }
+    void handshake_ended(std::string_view host, const error* why) noexcept override {
+        if (connect_trace* to = first()) {
+            to->handshake_ended(host, why);
+        }
+    }
 
 private:
     [[nodiscard]] connect_trace* first() const noexcept {
