@@ -59,12 +59,12 @@ public:
         if (!reusable || closing_ || !is_quiet(m)) {
             drop(m);
             delete_if_over();
-        } else if (o.waiting != 0 && !owes_room(o)) {
-            grant(o, m);
-        } else if (o.waiting != 0) {
+        } else if (o.waiting == 0) {
+            keep(o, m);
+        } else if (must_give_way(o)) {
             drop(m);
         } else {
-            keep(o, m);
+            grant(o, m);
         }
     }
     /// Whether a connection that was acquired is still what it was when it was chosen: a turn of the loop may lie between.
@@ -157,6 +157,8 @@ private:
     friend class acquire_state;
     friend class pool_member;
 
+    static constexpr std::uint64_t patient_rounds = 16;
+
     // The dials and the context that they run under, which has no parent: they may outlive who asked for them.
     struct dialers {
         explicit dialers(scheduler& home) noexcept : node(home), scope(context(node), scope_policy::collect) {}
@@ -169,7 +171,6 @@ private:
 
     void forget_if_unused(pool_origin& o) noexcept {
         if (o.is_unused()) {
-            o.list_hook<starving_tag>::unlink();
             origins_.erase(o);
         }
     }
@@ -208,9 +209,15 @@ private:
         return static_cast<acquire_state&>(o.waiters.front());
     }
     [[nodiscard]] acquire_state& next_waiter(pool_origin& o) noexcept {
+        waits_less(o);
+        return first_waiter(o);
+    }
+    void waits_less(pool_origin& o) noexcept {
         --o.waiting;
         --stats_.waiting;
-        return first_waiter(o);
+        if (!lacks_dial(o)) {
+            o.list_hook<starving_tag>::unlink();
+        }
     }
     void joined(pool_origin& o, acquire_state& who) {
         who.number_ = ++waits_;
@@ -221,8 +228,7 @@ private:
     }
     // A waiter was stopped: the dial that was begun for it is given up, unless somebody else waits for it.
     void left(pool_origin& o) noexcept {
-        --o.waiting;
-        --stats_.waiting;
+        waits_less(o);
         if (o.dialling > o.waiting + o.unwanted) {
             ++o.unwanted;
             if (o.dials.empty()) {
@@ -251,9 +257,6 @@ private:
                 return; // what ends comes here again
             }
             pool_origin& o = starving_.pop_front();
-            if (!lacks_dial(o) || o.connections() >= options_.max_per_origin) {
-                continue;
-            }
             ++o.dialling;
             ++stats_.dialling;
             ++stats_.dials;
@@ -262,14 +265,21 @@ private:
             start_dial(o);
         }
     }
-    // Whether somebody who waits longer could open a connection if this origin gave one up: at the total cap, an
-    // origin with many requests must not keep all others out.
-    [[nodiscard]] bool owes_room(pool_origin& o) noexcept {
-        if (total_ - ending_ < options_.max_total || starving_.empty() || &starving_.front() == &o ||
-            starving_.front().waiting == 0) {
+    // Whether an origin with waiters gives a connection up, because somebody else waits longer who could open one then: at
+    // the total cap, one with many requests must not keep all others out. Another one with as many connections has to wait
+    // longer by some rounds of the pool, or busy origins would open a connection for every third request. If this one gets
+    // its own, the next turn is another's.
+    [[nodiscard]] bool must_give_way(pool_origin& o) noexcept {
+        if (total_ - ending_ < options_.max_total || starving_.empty()) {
             return false;
         }
-        return first_waiter(starving_.front()).number_ < first_waiter(o).number_;
+        if (&starving_.front() == &o) {
+            starving_.push_back(starving_.pop_front());
+        }
+        pool_origin& other = starving_.front();
+        const bool has_fewer = other.connections() <= o.connections(); // one of this one's is on its way out
+        const std::uint64_t rounds = has_fewer ? 0 : patient_rounds;
+        return &other != &o && first_waiter(other).number_ + rounds * options_.max_total < first_waiter(o).number_;
     }
     // The longest idle connection goes.
     void make_room() noexcept {
@@ -405,7 +415,7 @@ private:
     std::uint32_t total_ = 0;  // dialling, active, idle and ending
     std::uint32_t ending_ = 0; // to be closed in this turn
     intrusive_list<pool_member, by_age_tag> by_age_; // idle ones, the longest idle one last
-    intrusive_list<pool_origin, starving_tag> starving_;
+    intrusive_list<pool_origin, starving_tag> starving_; // those that lack a dial and are below their cap, in turn
     flux::detail::owner<dialers> dialers_;
     bool closing_ = false;
     bool retired_ = false;
