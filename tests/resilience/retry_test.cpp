@@ -272,6 +272,31 @@ TEST_CASE("stopped in a wait it ends at once; a streamed body is made for each t
     });
 }
 
+TEST_CASE("a trace is told of each try from start to end, and of nothing else") {
+    class recorder final : public http::client_trace {
+    public:
+        std::string log;
+        void started(std::string_view, const http::url&) noexcept override { log += "start "; }
+        void got_head(duration, http::status s) noexcept override { (log += std::to_string(to_number(s))) += ' '; }
+        void done(duration, const error* why) noexcept override { log += why == nullptr ? "done; " : "failed; "; }
+    };
+    with_retries({"", answer_of("503 No"), "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhalf"}, quick(), 5,
+                 [](memory_client& api, memory_net&) -> task<> {
+        recorder seen;
+        auto r = co_await api.get("http://a.test/").trace(seen);
+        CHECK(r.code() == http::status::ok);
+        CHECK(seen.log == "start failed; start 503 done; start 200 "); // its body is not there yet
+        const auto text = co_await attempt(r.text());
+        CHECK_FALSE(text);
+        CHECK(seen.log == "start failed; start 503 done; start 200 failed; ");
+        recorder never;
+        {
+            auto dropped = api.get("http://a.test/").trace(never);
+        }
+        CHECK(never.log.empty());
+    });
+}
+
 TEST_CASE("layers see the request on its way in and the response on its way out, the first one outermost") {
     answers = {answer_of("200 OK")};
     memory_net net;

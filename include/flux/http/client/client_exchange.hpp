@@ -343,7 +343,7 @@ public:
     [[nodiscard]] client_exchange* get() const noexcept { return ex_; }
     void reset() noexcept {
         if (ex_ != nullptr) {
-            if (ex_->trace != nullptr) {
+            if (ex_->trace != nullptr && ex_->home != nullptr) { // it was told of the start
                 const error unread(flux::errc::canceled);
                 ex_->end_trace(&unread);
             }
