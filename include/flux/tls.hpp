@@ -7,16 +7,19 @@
 
 // --- include list written by tools/amalgamate.py --umbrella; edit nothing down to the end mark ---
 #include <flux/tls/error.hpp>
-#include <flux/tls/certificate.hpp>
-#include <flux/tls/verify.hpp>
-#include <flux/tls/zero_pages.hpp>
-#include <flux/tls/engine.hpp>
+#include <flux/tls/library.hpp>
 #include <flux/tls/aesni.hpp>
+#include <flux/tls/certificate.hpp>
 #include <flux/tls/client_hello.hpp>
 #include <flux/tls/crypto_device.hpp>
-#include <flux/tls/ocsp_staple.hpp>
 #include <flux/tls/pem.hpp>
 #include <flux/tls/settings.hpp>
+#include <flux/tls/verify.hpp>
+#include <flux/tls/context_core.hpp>
+#include <flux/tls/peer_judge.hpp>
+#include <flux/tls/zero_pages.hpp>
+#include <flux/tls/engine.hpp>
+#include <flux/tls/ocsp_staple.hpp>
 #include <flux/tls/fingerprint.hpp>
 #include <flux/tls/ticket_keys.hpp>
 #include <flux/tls/context.hpp>

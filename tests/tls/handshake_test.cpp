@@ -381,4 +381,23 @@ TEST_CASE("a connection that failed leaves no session; one that was only cut off
     }
 }
 
+TEST_CASE("a server's on_peer is told what the client asked for, in a session that is resumed, too") {
+    std::vector<std::string> asked;
+    tls::server_settings s(tls::identity::files(cert_a().chain, cert_a().key));
+    s.clients = tls::client_verification::required;
+    s.client_authorities = tls::trust::file(ca().cert);
+    s.on_peer = tls::make_peer_check([&](const tls::peer_info& who) -> result<void> {
+        asked.push_back(std::string(who.server_name) + (who.resumed ? " resumed" : ""));
+        return {};
+    });
+    tls::client_settings c = test_support::trusting(ca());
+    c.own = tls::identity::files(cert_a().chain, cert_a().key);
+    const auto context = client_of(c);
+    const auto server = server_of(s);
+    auto sessions = std::make_shared<tls::session_cache>();
+    CHECK(!connect_once(context, server, sessions, "k"));
+    CHECK(connect_once(context, server, sessions, "k"));
+    CHECK(asked == std::vector<std::string>{"a.test", "a.test resumed"});
+}
+
 } // TEST_SUITE

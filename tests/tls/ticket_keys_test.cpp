@@ -361,8 +361,8 @@ TEST_CASE("a session whose certificate has expired since is not resumed") {
     auto engine = *context->connect("");
     const auto der = *tls::read_certificates(user.cert_pem(), "user");
     const auto until = tls::parse_certificate(der[0])->not_after;
-    CHECK(engine->take_session_peer(der, until - 1));
-    CHECK(!engine->take_session_peer(der, until + 1));
+    CHECK(engine->judge().take_session_peer(der, until - 1));
+    CHECK(!engine->judge().take_session_peer(der, until + 1));
     CHECK(engine->peer_chain().empty()); // nobody has shown it on this connection
 }
 

@@ -9,7 +9,7 @@
 // each record (80 ns), so no key outlives a call. Deliberately not here: ChaCha20, which the library has no hook for.
 #pragma once
 
-#include <flux/tls/engine.hpp>
+#include <flux/tls/library.hpp>
 
 #include <algorithm>
 #include <cstddef>

@@ -1,38 +1,20 @@
 // SPDX-License-Identifier: MIT
-// flux/tls/engine.hpp - one TLS connection without I/O, over wolfSSL. The only header that includes wolfSSL.
+// flux/tls/engine.hpp - one TLS connection without I/O.
 //
 //   octets from the peer -> feed() -> [whole records] -> handshake() / read() -> plain octets
 //   plain octets -> write(), close() -> output() -> octets for the peer
 //
 // The library is called only when a whole record is there, and its output goes to a buffer that grows, so it is
 // never in the middle of a read or a write: a blocked write that must be repeated with the same buffer does not
-// exist. Its verdict on a chain is one of two; the other is verify.hpp. Deliberately not here: when to read and
-// write (stream.hpp), what a context is made of (context.hpp).
+// exist. Deliberately not here: whether the peer is welcome (peer_judge.hpp), when to read and write (stream.hpp).
 #pragma once
 
-#if defined(WOLF_CRYPT_SETTINGS_H) && !defined(WOLFSSL_OPTIONS_H) // all of its headers include that one
-#error "flux: <wolfssl/options.h> must come before every other wolfSSL header, or their structures differ from the library's"
-#endif
 #include <flux/core/buffer.hpp>
 #include <flux/core/function.hpp>
 #include <flux/core/result.hpp>
-#include <flux/tls/verify.hpp>
+#include <flux/tls/library.hpp>
+#include <flux/tls/peer_judge.hpp>
 #include <flux/tls/zero_pages.hpp>
-
-#include <wolfssl/options.h>
-#include <wolfssl/ssl.h>
-#include <wolfssl/error-ssl.h>
-#include <wolfssl/wolfcrypt/aes.h>
-#include <wolfssl/wolfcrypt/asn_public.h>
-#include <wolfssl/wolfcrypt/ecc.h>
-#include <wolfssl/wolfcrypt/ed25519.h>
-#include <wolfssl/wolfcrypt/error-crypt.h>
-#include <wolfssl/wolfcrypt/hmac.h>
-#include <wolfssl/wolfcrypt/random.h>
-#include <wolfssl/wolfcrypt/sha256.h>
-#if defined(WOLF_CRYPTO_CB)
-#include <wolfssl/wolfcrypt/cryptocb.h>
-#endif
 
 #include <algorithm>
 #include <cerrno>
@@ -49,186 +31,14 @@
 #include <utility>
 #include <vector>
 
-#include <malloc.h>
-
 namespace flux::inline FLUX_ABI::tls {
-
-/// Who the peer is, for on_peer and for handlers.
-struct peer_info {
-    const certificate* leaf = nullptr; ///< the peer's own certificate; never null in on_peer
-    std::string_view der;              ///< of it
-    bool resumed = false;              ///< the chain was verified when the resumed session began
-    std::string_view server_name;      ///< what a client asked for; the host at a client
-};
-
-namespace detail {
-
-/// Nothing where `check` lets the peer in.
-[[nodiscard]] inline std::optional<finding> refusal_of(unique_function<result<void>(const peer_info&)>& check, const peer_info& who) {
-    try {
-        const result<void> verdict = check(who);
-        return verdict ? std::nullopt : std::optional<finding>(std::in_place, errc::certificate_refused, verdict.error().message());
-    } catch (...) {
-        return finding(errc::certificate_refused, "on_peer threw an exception");
-    }
-}
-
-/// Initialises the library, once per process. Errors  errc::bad_setting.
-[[nodiscard]] inline result<void> library_ready() {
-    static const int initialised = ::wolfSSL_Init();
-    if (initialised != WOLFSSL_SUCCESS) {
-        return flux::fail(make_error(errc::bad_setting, "wolfSSL cannot be initialised"));
-    }
-    return {};
-}
-
-// wolfCrypt keeps tables of curve points per thread, up to 12 MB of them, and frees them only when asked to.
-class thread_tables {
-public:
-    thread_tables() noexcept = default;
-    thread_tables(const thread_tables&) = delete;
-    thread_tables& operator=(const thread_tables&) = delete;
-    ~thread_tables() {
-#if defined(FP_ECC)
-        ::wc_ecc_fp_free();
-#endif
-    }
-    void touch() noexcept { used_ = true; }
-
-private:
-    bool used_ = false;
-};
-[[gnu::noinline]] inline void free_tables_at_thread_exit() noexcept {
-    thread_local thread_tables tables;
-    tables.touch();
-}
-/// Makes the tables that signatures with P-256 use, which would cost one of this thread's first handshakes 3 ms.
-/// Cost  4 ms, once per thread; nothing where the library has no such tables.
-[[gnu::noinline]] inline void warm_up_thread() noexcept {
-    free_tables_at_thread_exit();
-#if defined(FP_ECC) && defined(WOLFSSL_KEY_GEN)
-    thread_local bool warm = false;
-    WC_RNG random;
-    if (std::exchange(warm, true) || ::wc_InitRng(&random) != 0) {
-        return;
-    }
-    for (int i = 0; i < 2; ++i) { // the second time that a point is used its table is made
-        ecc_key key;
-        if (::wc_ecc_init(&key) == 0) {
-            ignore_result(::wc_ecc_make_key_ex(&random, 32, &key, ECC_SECP256R1), "the first handshakes take longer then");
-            ::wc_ecc_free(&key);
-        }
-    }
-    ::wc_FreeRng(&random);
-#endif
-}
-
-struct free_ssl {
-    void operator()(WOLFSSL* s) const noexcept { ::wolfSSL_free(s); }
-};
-struct free_context {
-    void operator()(WOLFSSL_CTX* c) const noexcept { ::wolfSSL_CTX_free(c); }
-};
-struct free_session {
-    void operator()(WOLFSSL_SESSION* s) const noexcept { ::wolfSSL_SESSION_free(s); }
-};
-using ssl_ptr = std::unique_ptr<WOLFSSL, free_ssl>;
-using context_ptr = std::unique_ptr<WOLFSSL_CTX, free_context>;
-using session_ptr = std::unique_ptr<WOLFSSL_SESSION, free_session>;
-
-// Octets of a session that certainly belong to it; 0 where they are not from malloc. The library does not tell.
-[[nodiscard]] inline std::size_t session_size() noexcept {
-#if defined(WOLFSSL_STATIC_MEMORY)
-    return 0;
-#else
-    static const std::size_t size = [] {
-        wolfSSL_Malloc_cb other_malloc = nullptr;
-        wolfSSL_Free_cb other_free = nullptr;
-        wolfSSL_Realloc_cb other_realloc = nullptr;
-        const int known = ::wolfSSL_GetAllocators(&other_malloc, &other_free, &other_realloc);
-        const session_ptr probe(known == 0 && other_malloc == nullptr ? ::wolfSSL_SESSION_new() : nullptr);
-        constexpr std::size_t slack = 64; // how much larger than asked for one block may be, and another not
-        const std::size_t usable = probe == nullptr ? 0 : ::malloc_usable_size(probe.get());
-        return usable > slack ? usable - slack : 0;
-    }();
-    return size;
-#endif
-}
-
-/// The library's number as one of ours.
-[[nodiscard]] inline errc errc_of(int code) noexcept {
-    switch (code) {
-    case ASN_AFTER_DATE_E: return errc::certificate_expired;
-    case ASN_BEFORE_DATE_E: return errc::certificate_not_yet_valid;
-    case ASN_NO_SIGNER_E: return errc::unknown_authority;
-    case ASN_SELF_SIGNED_E: return errc::self_signed;
-    case CRL_CERT_REVOKED:
-    case OCSP_CERT_REVOKED: return errc::certificate_revoked;
-    case CRL_MISSING:
-    case CRL_CERT_DATE_ERR:
-    case ASN_CRL_NO_SIGNER_E: return errc::revocation_unknown;
-    case ASN_NAME_INVALID_E: return errc::name_not_permitted;
-    case ASN_PATHLEN_SIZE_E:
-    case ASN_PATHLEN_INV_E:
-    case MAX_CHAIN_ERROR: return errc::path_too_long;
-    case NOT_CA_ERROR: return errc::not_an_authority;
-    case KEYUSE_SIGNATURE_E:
-    case KEYUSE_ENCIPHER_E:
-    case EXTKEYUSE_AUTH_E: return errc::wrong_usage;
-    case RSA_KEY_SIZE_E:
-    case ECC_KEY_SIZE_E: return errc::weak_key;
-    case DOMAIN_NAME_MISMATCH:
-    case IPADDR_MISMATCH: return errc::name_mismatch;
-    case NO_PEER_CERT: return errc::certificate_required;
-    case VERSION_ERROR: return errc::no_common_version;
-    case MATCH_SUITE_ERROR:
-    case UNSUPPORTED_SUITE:
-    case KEY_SHARE_ERROR: return errc::no_common_cipher;
-    case UNKNOWN_ALPN_PROTOCOL_NAME_E: return errc::no_common_protocol;
-    case FATAL_ERROR: return errc::peer_alert;
-    case SOCKET_PEER_CLOSED_E:
-    case SOCKET_ERROR_E: return errc::truncated;
-    case VERIFY_MAC_ERROR:
-    case DECRYPT_ERROR:
-    case AES_GCM_AUTH_E:
-    case MAC_CMP_FAILED_E: return errc::bad_record;
-    case BUFFER_ERROR:
-    case LENGTH_ERROR:
-    case PARSE_ERROR:
-    case DECODE_E:
-    case INCOMPLETE_DATA:
-    case UNKNOWN_RECORD_TYPE:
-    case HANDSHAKE_SIZE_ERROR: return errc::decode_error;
-    case VERIFY_CERT_ERROR:
-    case ASN_PARSE_E:
-    case ASN_SIG_CONFIRM_E:
-    case ASN_SIG_OID_E:
-    case ASN_SIG_HASH_E:
-    case ASN_SIG_KEY_E:
-    case ASN_CRIT_EXT_E:
-    case PEER_KEY_ERROR:
-    case VERIFY_SIGN_ERROR: return errc::bad_certificate;
-    case ALERT_COUNT_E: return errc::flooded;
-    case MEMORY_E:
-    case MEMORY_ERROR: return errc::out_of_memory;
-    default: return errc::handshake_failed;
-    }
-}
-
-/// The library's own words for one of its numbers: `Signature verify failed (-330)`.
-[[nodiscard]] inline std::string library_text(int code) {
-    const char* text = ::wolfSSL_ERR_reason_error_string(static_cast<unsigned long>(static_cast<long>(code)));
-    return std::string(text == nullptr ? "wolfSSL" : text) + " (" + std::to_string(code) + ')';
-}
-
-} // namespace detail
 
 /// What one connection needs beside its context.
 struct engine_setup {
     WOLFSSL_CTX* context = nullptr; ///< outlives the engine
     bool is_server = false;
     expectation expected;           ///< its host and anchors outlive the engine
-    std::string_view server_name;   ///< a client's SNI, where it is not the expected host
+    std::string_view server_name;   ///< at a server: what the client asked for
     std::string_view protocols;     ///< ALPN: "http/1.1", or several with commas; empty: none
     /// Called with a chain that is good; an error refuses it. Borrowed; may be null.
     unique_function<result<void>(const peer_info&)>* on_peer = nullptr;
@@ -322,7 +132,12 @@ public:
             if (!is_server_) { // the ticket that was offered does not go with the secrets that there are now
                 ::wolfSSL_set_SessionTicket(ssl_.get(), nullptr, 0);
             }
-            return session_peer_is_welcome() ? progress::done : progress::failed;
+            if (is_server_ && resumed() && !judge_.welcomes_back()) {
+                close(); // the library has no way to send an alert by now
+                failed_ = true;
+                return progress::failed;
+            }
+            return progress::done;
         }
         const progress step = outcome(r);
         if (step == progress::closed) { // close_notify in the middle of a handshake
@@ -386,31 +201,24 @@ public:
 
     /// After `failed`.
     [[nodiscard]] error take_error() const {
-        if (finding_) {
-            return make_error(finding_->code, finding_->what);
+        if (const auto& refusal = judge_.refusal(); refusal && !out_of_memory_) {
+            return make_error(refusal->code, refusal->what);
         }
         if (code_ == FATAL_ERROR || code_ == WOLFSSL_ERROR_SSL) {
             if (const auto received = alert_received()) {
-                return alert_error(*received);
+                return detail::alert_error(*received);
             }
         }
         const errc code = detail::errc_of(code_);
         if (code == errc::truncated) {
             return make_error(code, complete_ ? "" : "during the handshake");
         }
-        if (!chain_.empty()) { // it may have more words for the same, or for what the library calls unknown
-            const auto f = explain_chain(chain_, expected_, std::time(nullptr));
-            if (f && (f->code == code || code == errc::unknown_authority)) {
-                return make_error(f->code, f->what);
-            }
-        }
-        return make_error(code, chain_words(code));
+        return judge_.explain(code, code_);
     }
 
     // ---- facts, once the handshake is complete ----
     [[nodiscard]] std::string_view protocol_version() const noexcept { return ::wolfSSL_get_version(ssl_.get()); }
     [[nodiscard]] std::string_view cipher() const noexcept { return text_or_empty(::wolfSSL_get_cipher_name(ssl_.get())); }
-    [[nodiscard]] std::string_view group() const noexcept { return text_or_empty(::wolfSSL_get_curve_name(ssl_.get())); }
     [[nodiscard]] bool resumed() const noexcept { return ::wolfSSL_session_reused(ssl_.get()) != 0; }
     /// The application protocol both sides agreed on; empty: none.
     [[nodiscard]] std::string_view protocol() const noexcept {
@@ -420,8 +228,8 @@ public:
         return r == WOLFSSL_SUCCESS ? std::string_view(name, size) : std::string_view();
     }
     /// The peer's chain, its own certificate first; empty where it showed none, and at a client that resumed a session.
-    [[nodiscard]] const std::vector<certificate>& peer_chain() const noexcept { return chain_; }
-    [[nodiscard]] std::string_view peer_der() const noexcept { return leaf_der_; }
+    [[nodiscard]] const std::vector<certificate>& peer_chain() const noexcept { return judge_.chain(); }
+    [[nodiscard]] std::string_view peer_der() const noexcept { return judge_.leaf_der(); }
 
     // ---- resumption ----
     /// To be resumed by a later connection; null where there is nothing that could be. TLS 1.3 only: 5.5.4 fails a
@@ -440,35 +248,10 @@ public:
 
     // ---- a server's tickets (ticket_keys.hpp) ----
     /// The chain that the client of this connection has shown, now or when its session began; DER.
-    [[nodiscard]] const std::vector<std::string>& session_ders() const noexcept { return resumed() ? session_ders_ : ders_; }
-    void forget_session_peer() noexcept {
-        session_chain_.clear();
-        session_ders_.clear();
+    [[nodiscard]] const std::vector<std::string>& session_ders() const noexcept {
+        return resumed() ? judge_.session_ders() : judge_.ders();
     }
-    /// The client of a session that may be resumed is judged as if it had shown its chain now: dates, revocation lists,
-    /// authorities and names. False: it has to show it.
-    [[nodiscard]] bool take_session_peer(const std::vector<std::string>& ders, unix_seconds now) {
-        std::vector<certificate> chain;
-        for (const std::string& der : ders) {
-            auto c = parse_certificate(der);
-            if (!c) {
-                return false;
-            }
-            chain.push_back(*std::move(c));
-        }
-        if (chain.empty() || explain_chain(chain, expected_, now) || judge_chain(chain, expected_)) {
-            return false;
-        }
-        const auto path = path_to_anchor(chain, *expected_.anchors);
-        for (const std::size_t i : *path) {
-            if (!library_verifies(ders[i])) {
-                return false;
-            }
-        }
-        session_chain_ = std::move(chain);
-        session_ders_ = ders;
-        return true;
-    }
+    [[nodiscard]] detail::peer_judge& judge() noexcept { return judge_; }
 
     [[nodiscard]] WOLFSSL* native() const noexcept { return ssl_.get(); }
 
@@ -477,17 +260,16 @@ private:
     static constexpr std::size_t max_record = 16'384 + 256; // TLS 1.3; what is longer is the library's to refuse
 
     explicit engine(const engine_setup& setup)
-        : ssl_(::wolfSSL_new(setup.context)), expected_(setup.expected), host_(setup.expected.host),
-          on_peer_(setup.on_peer), context_(setup.context), is_server_(setup.is_server) {
-        expected_.host = host_;
-    }
+        : ssl_(::wolfSSL_new(setup.context)),
+          judge_(setup.expected, setup.is_server ? setup.server_name : setup.expected.host, setup.on_peer, *setup.context),
+          is_server_(setup.is_server) {}
 
     [[nodiscard]] bool configure(const engine_setup& setup) {
         ::wolfSSL_SetIOReadCtx(ssl_.get(), this);
         ::wolfSSL_SetIOWriteCtx(ssl_.get(), this);
         ::wolfSSL_SetCertCbCtx(ssl_.get(), this);
         if (!is_server_) {
-            const std::string_view name = setup.server_name.empty() ? std::string_view(host_) : setup.server_name;
+            const std::string_view name = setup.expected.host;
             if (!name.empty() && detail::address_octets(name).empty() &&
                 ::wolfSSL_UseSNI(ssl_.get(), WOLFSSL_SNI_HOST_NAME, name.data(), static_cast<unsigned short>(name.size())) !=
                     WOLFSSL_SUCCESS) {
@@ -580,38 +362,6 @@ private:
         }
         return static_cast<alert>(history.last_rx.code);
     }
-    [[nodiscard]] static error alert_error(alert a) {
-        std::string what = "peer sent alert ";
-        what += to_string(a);
-        what += " (" + std::to_string(static_cast<int>(a)) + ')';
-        switch (a) {
-        case alert::protocol_version: return make_error(errc::no_common_version, std::move(what));
-        case alert::no_application_protocol: return make_error(errc::no_common_protocol, std::move(what));
-        case alert::certificate_required: what += ": it wants a client certificate"; break;
-        default: break;
-        }
-        return make_error(errc::peer_alert, std::move(what));
-    }
-    // What the failing certificate says, where that explains the code.
-    [[nodiscard]] std::string chain_words(errc code) const {
-        if (failing_ < chain_.size()) {
-            const certificate& c = chain_[failing_];
-            std::string who = "certificate " + detail::quoted(c.subject);
-            switch (code) {
-            case errc::certificate_expired: return who + " expired on " + date_text(c.not_after);
-            case errc::certificate_not_yet_valid: return who + " is valid from " + date_text(c.not_before);
-            case errc::unknown_authority:
-                who += " was issued by " + detail::quoted(c.issuer);
-                return expected_.anchors->contains(c.issuer_name) ? who + ", which is not the trusted one of that name" : who;
-            case errc::handshake_failed: break;
-            default: return who;
-            }
-        }
-        return code == errc::handshake_failed || code == errc::bad_certificate || code == errc::decode_error
-                   ? detail::library_text(code_)
-                   : std::string();
-    }
-
     // ---- callbacks of the library; nothing may be thrown through it ----
     static int on_receive(WOLFSSL*, char* to, int size, void* self) noexcept {
         engine& e = *static_cast<engine*>(self);
@@ -643,97 +393,11 @@ private:
     static int on_verify(int good, WOLFSSL_X509_STORE_CTX* store) noexcept {
         engine& e = *static_cast<engine*>(store->userCtx);
         try {
-            return e.judge(good != 0, *store) ? 1 : 0;
+            return e.judge_.judge(good != 0, *store, *e.ssl_) ? 1 : 0;
         } catch (...) {
-            e.finding_.reset();
             e.out_of_memory_ = true;
             return 0;
         }
-    }
-    [[nodiscard]] bool judge(bool good, const WOLFSSL_X509_STORE_CTX& store) {
-        if (chain_.empty()) {
-            for (int i = 0; i < store.totalCerts; ++i) {
-                auto c = parse_certificate(der_of(store, i));
-                if (!c) {
-                    finding_.emplace(errc::bad_certificate, "certificate " + std::to_string(i) + " of the chain cannot be read");
-                    return false;
-                }
-                chain_.push_back(*std::move(c));
-            }
-        }
-        if (!good) {
-            failing_ = std::min(failing_, static_cast<std::size_t>(std::max(0, store.error_depth)));
-            return false;
-        }
-        if (finding_) {
-            return false;
-        }
-        const auto depth = static_cast<std::size_t>(store.error_depth);
-        if (depth != 0 || chain_.empty()) {
-            return true;
-        }
-        leaf_der_ = std::string(der_of(store, 0));
-        if (is_server_) {
-            ders_.clear();
-            for (int i = 0; i < store.totalCerts; ++i) {
-                ders_.emplace_back(der_of(store, i));
-            }
-        }
-        finding_ = judge_chain(chain_, expected_);
-        if (!finding_) {
-            finding_ = unverified_authority(store);
-        }
-        if (!finding_ && on_peer_ != nullptr) {
-            ask_on_peer(false);
-        }
-        return !finding_;
-    }
-    [[nodiscard]] static std::string_view der_of(const WOLFSSL_X509_STORE_CTX& store, int i) noexcept {
-        const WOLFSSL_BUFFER_INFO& b = store.certs[i];
-        return {reinterpret_cast<const char*>(b.buffer), b.length};
-    }
-    // The library skips authorities of a chain that it cannot verify, as long as the peer's own certificate has a
-    // signer that it knows. Those that the path relies on must be good.
-    [[nodiscard]] std::optional<finding> unverified_authority(const WOLFSSL_X509_STORE_CTX& store) const {
-        if (::wolfSSL_is_peer_alt_cert_chain(ssl_.get()) == 0) {
-            return std::nullopt;
-        }
-        const auto path = path_to_anchor(chain_, *expected_.anchors);
-        for (std::size_t i = 1; path && i < path->size(); ++i) {
-            if (!library_verifies(der_of(store, static_cast<int>((*path)[i])))) {
-                return finding(errc::unknown_authority, detail::quoted(chain_[(*path)[i]].subject) + " cannot be verified");
-            }
-        }
-        return std::nullopt;
-    }
-    [[nodiscard]] bool library_verifies(std::string_view der) const noexcept {
-        return ::wolfSSL_CertManagerVerifyBuffer(::wolfSSL_CTX_GetCertManager(context_),
-                                                 reinterpret_cast<const unsigned char*>(der.data()),
-                                                 static_cast<long>(der.size()), WOLFSSL_FILETYPE_ASN1) == WOLFSSL_SUCCESS;
-    }
-    // The client of a resumed session, once it has proved to own it. The library has no way to send an alert by now.
-    [[nodiscard]] bool session_peer_is_welcome() {
-        if (!is_server_ || session_chain_.empty() || !resumed()) {
-            return true;
-        }
-        chain_ = std::move(session_chain_);
-        leaf_der_ = session_ders_.front();
-        if (on_peer_ != nullptr) {
-            ask_on_peer(true);
-        }
-        if (finding_) {
-            close();
-            failed_ = true;
-        }
-        return !finding_;
-    }
-    void ask_on_peer(bool was_resumed) {
-        peer_info who;
-        who.leaf = &chain_.front();
-        who.der = leaf_der_;
-        who.resumed = was_resumed;
-        who.server_name = host_;
-        finding_ = detail::refusal_of(*on_peer_, who);
     }
     [[nodiscard]] static std::string_view text_or_empty(const char* text) noexcept {
         return text == nullptr ? std::string_view() : std::string_view(text);
@@ -744,20 +408,10 @@ private:
     byte_buffer in_;
     byte_buffer out_;
     detail::ssl_ptr ssl_;
-    expectation expected_;
-    std::string host_;
-    std::vector<certificate> chain_;
-    std::string leaf_der_;
-    std::vector<std::string> ders_;           // a server's: of chain_
-    std::vector<certificate> session_chain_;  // of the session that its client wants to resume
-    std::vector<std::string> session_ders_;
-    std::optional<finding> finding_;
-    unique_function<result<void>(const peer_info&)>* on_peer_;
-    WOLFSSL_CTX* context_;
+    detail::peer_judge judge_;
     std::size_t whole_ = 0;        // octets of in_ that the library may take: of one whole record
     std::size_t first_record_ = 0; // its payload
     unsigned records_in_vain_ = 0; // since there was data
-    std::size_t failing_ = ~std::size_t{0}; // the certificate that the library refused
     int code_ = 0;
     bool is_server_;
     bool complete_ = false;

@@ -186,6 +186,24 @@ public:
     return e;
 }
 
+namespace detail {
+
+/// What an alert of the peer means for this end.
+[[nodiscard]] inline error alert_error(alert a) {
+    std::string what = "peer sent alert ";
+    what += to_string(a);
+    what += " (" + std::to_string(static_cast<int>(a)) + ')';
+    switch (a) {
+    case alert::protocol_version: return make_error(errc::no_common_version, std::move(what));
+    case alert::no_application_protocol: return make_error(errc::no_common_protocol, std::move(what));
+    case alert::certificate_required: what += ": it wants a client certificate"; break;
+    default: break;
+    }
+    return make_error(errc::peer_alert, std::move(what));
+}
+
+} // namespace detail
+
 } // namespace flux::inline FLUX_ABI::tls
 
 template <>

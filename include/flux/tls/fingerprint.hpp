@@ -6,7 +6,7 @@
 #pragma once
 
 #include <flux/tls/client_hello.hpp>
-#include <flux/tls/engine.hpp>
+#include <flux/tls/library.hpp>
 
 #include <algorithm>
 #include <array>

@@ -9,7 +9,7 @@
 #pragma once
 
 #include <flux/tls/certificate.hpp>
-#include <flux/tls/engine.hpp>
+#include <flux/tls/library.hpp>
 
 #include <cstdint>
 #include <cstring>

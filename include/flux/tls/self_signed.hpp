@@ -4,8 +4,9 @@
 // Needs a library with certificate generation (Debian's has it). Deliberately not here: authorities, requests.
 #pragma once
 
-#include <flux/tls/engine.hpp>
+#include <flux/tls/library.hpp>
 #include <flux/tls/settings.hpp>
+#include <flux/tls/verify.hpp>
 
 #include <memory>
 #include <string>

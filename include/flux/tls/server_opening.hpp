@@ -57,7 +57,7 @@ public:
                     make_error(errc::no_common_protocol, "the client offers " + list_of(hello->protocols))));
             }
             if (begun) {
-                begun = make_engine(pipe, protocol, hello->offers_version(0x0304), seen.view());
+                begun = make_engine(pipe, protocol, seen.view());
                 if (!begun) {
                     begun = co_await attempt(pipe.refuse(alert::internal_error, begun.error()));
                 }
@@ -70,8 +70,8 @@ public:
 
 private:
     template <class Next>
-    [[nodiscard]] result<void> make_engine(record_pipe<Next>& pipe, const std::string& protocol, bool offers_tls_1_3, std::string_view seen) {
-        auto made = chosen->connect(protocol, offers_tls_1_3);
+    [[nodiscard]] result<void> make_engine(record_pipe<Next>& pipe, const std::string& protocol, std::string_view seen) {
+        auto made = chosen->connect(protocol, hello->offers_version(0x0304), name);
         if (!made) {
             return flux::fail(std::move(made).error());
         }

@@ -355,7 +355,7 @@ private:
     }
     // Whatever is not as it should be is no error: the handshake becomes a full one.
     int open(engine& e, const unsigned char* name, const unsigned char* iv, const unsigned char* mac, unsigned char* ticket, int n, int* out) {
-        e.forget_session_peer();
+        e.judge().forget_session_peer();
         const auto o = keys_->open(scope_, name, iv, mac, ticket, static_cast<std::size_t>(n));
         const unix_seconds now = std::time(nullptr);
         const bool in_time = o.size != 0 && o.note.issued <= now + 60 && now - o.note.issued <= lifetime_;
@@ -364,7 +364,7 @@ private:
         }
         if (o.note.has_peer) {
             const peer_ders chain = keys_->peer(o.note.peer);
-            if (chain == nullptr || !e.take_session_peer(*chain, now)) {
+            if (chain == nullptr || !e.judge().take_session_peer(*chain, now)) {
                 return WOLFSSL_TICKET_RET_REJECT;
             }
         }
