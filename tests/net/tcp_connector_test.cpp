@@ -310,6 +310,22 @@ TEST_CASE("a look-up that takes too long is given up with its own phase; what ca
     }
 }
 
+TEST_CASE("a look-up without a limit of its own waits for as long as it takes") {
+    journal j;
+    tcp_connect_options options;
+    options.resolve_timeout = 0s;
+    const std::vector<scripted_names::arrival> late = {{1000s, v4, {"192.0.2.1"}}, {1000s, v6, {}}};
+    virtual_connector c(scripted_names(late), options, scripted_dialer(j, {{"192.0.2.1:80", refuses()}}));
+    testing::virtual_loop loop;
+    auto scenario = [&]() -> task<> {
+        auto stream = co_await attempt(c.connect(destination("a.test", 80)));
+        REQUIRE_FALSE(stream);
+        CHECK(stream.error().phase() == error_phase::connect);
+    };
+    REQUIRE(loop.run(scenario()));
+    CHECK(loop.elapsed() >= 1000s);
+}
+
 TEST_CASE("stopped at any time: at once, with the reason, what was being done and in which phase") {
     for (int ms = 0; ms < 700; ms += 7) {
         journal j;

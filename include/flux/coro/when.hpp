@@ -193,8 +193,9 @@ public:
 ///
 /// Returns  a std::tuple of the values in the order of the arguments, std::monostate for void; nothing if all
 ///          are void.
-/// Errors   that of the first operation that fails; the others are stopped with errc::canceled. It may also be an
-///          exception that is not a flux::error. Everything has ended when it is thrown.
+/// Errors   that of the first operation that fails; the others are stopped with errc::canceled, and what some of them
+///          had yielded is dropped. It may also be an exception that is not a flux::error. Everything has ended when it
+///          is thrown.
 /// Cancel   all of them are stopped and awaited; if all complete all the same, the values win. A context that is
 ///          stopped already starts nothing.
 /// Threads  the reactor thread.
