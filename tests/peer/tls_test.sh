@@ -230,8 +230,10 @@ grep -q "OCSP response: no response sent" <<<"$out" || fail "TLS 1.3 was stapled
 grep -q "Hello, TLS!" <<<"$out" || fail "openssl -status, TLS 1.3: no answer"
 stop_server
 same "exit status" 0 "$status"
-# The library leaks for each client that asks a TLS 1.3 server (docs/tls.md).
-ASAN_OPTIONS=detect_leaks=0 start_server "$build/examples/https_hello" 0 --cert a.chain a.key --ocsp-1.3 a.ocsp --cert b.pem b.key
+# The library leaks for each client that asks a TLS 1.3 server (docs/tls.md), in functions that only have wolfSSL_accept()
+# as a name above them: what is allocated in there does not count, all else does. Whole stacks need the slow unwinder.
+echo "leak:^wolfSSL_accept$" >accept.suppressions
+ASAN_OPTIONS=fast_unwind_on_malloc=0 LSAN_OPTIONS=suppressions=$work/accept.suppressions start_server "$build/examples/https_hello" 0 --cert a.chain a.key --ocsp-1.3 a.ocsp --cert b.pem b.key
 stapled tls1_2
 stapled tls1_3
 stop_server

@@ -8,6 +8,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -288,9 +290,19 @@ TEST_CASE("a connection that ends before its ticket came keeps no session: the o
     CHECK(connect_once(c, s, sessions, "k"));
 }
 
-TEST_CASE("no session of TLS 1.2 is kept: rejected tickets would fail the handshake") {
+TEST_CASE("no ticket of TLS 1.2 is asked for, and no session kept: a rejected one would fail the handshake") {
     tls::client_settings settings = test_support::trusting(ca());
-    settings.max_version = tls::version::tls_1_2;
+    for (const auto highest : {tls::version::tls_1_3, tls::version::tls_1_2}) {
+        settings.max_version = highest;
+        const auto context = client_of(settings);
+        const auto engine = context->connect("a.test").value();
+        REQUIRE(engine->handshake() == progress::want_more);
+        tls::client_hello_reader reader;
+        REQUIRE(reader.read(engine->output().view()) == tls::hello_state::complete);
+        const tls::client_hello hello = reader.take();
+        constexpr std::uint16_t session_ticket = 35; // RFC 5077 3.2
+        CHECK(std::count(hello.extensions.begin(), hello.extensions.end(), session_ticket) == 0);
+    }
     const auto c = client_of(settings);
     auto sessions = std::make_shared<tls::session_cache>();
     CHECK(!connect_once(c, server_of(cert_a()), sessions, "k"));
