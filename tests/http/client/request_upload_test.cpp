@@ -9,6 +9,7 @@
 #include <doctest/doctest.h>
 
 #include <string>
+#include <tuple>
 
 using namespace flux;
 using namespace std::chrono_literals;
@@ -134,6 +135,57 @@ TEST_CASE("what is wrong with an answer that came too early is said to its reade
             CHECK(broken.error().kind() == error_kind::protocol);
             auto whole = co_await api.post("http://a.test/").body(pattern(200'000)).text();
             CHECK(whole == "until the end");
+        });
+    CHECK(done);
+}
+
+TEST_CASE("what a producer or a listener throws comes out, and the connection is closed") {
+    flux_test::memory_net net;
+    auto done = flux_test::with_peer(
+        net,
+        [](flux_test::peer& p) -> task<> {
+            const auto head = co_await p.head();
+            co_await p.say("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+            std::ignore = co_await p.head();
+        },
+        {},
+        [](flux_test::memory_client& api, flux_test::memory_net&) -> task<> {
+            struct surprise {};
+            for (const bool listener : {false, true}) {
+                CAPTURE(listener);
+                auto request = api.put("http://a.test/");
+                request.stream([listener](http::body_writer& out) -> task<> {
+                    co_await out.write("some");
+                    co_await out.flush();
+                    if (!listener) {
+                        throw surprise();
+                    }
+                });
+                request.on_interim([listener](http::status, const http::fields_view&) {
+                    if (listener) {
+                        throw surprise();
+                    }
+                });
+                bool came_out = false;
+                try {
+                    std::ignore = co_await attempt(std::move(request));
+                } catch (const surprise&) {
+                    came_out = true;
+                }
+                CHECK(came_out);
+                CHECK(api.stats().active == 0);
+            }
+            bool came_out = false;
+            try {
+                std::ignore = co_await attempt(
+                    api.get("http://a.test/").on_interim([](http::status, const http::fields_view&) { throw surprise(); }));
+            } catch (const surprise&) {
+                came_out = true;
+            }
+            CHECK(came_out);
+            CHECK(api.stats().active == 0);
+            auto text = co_await api.get("http://a.test/").text();
+            CHECK(text == "ok");
         });
     CHECK(done);
 }

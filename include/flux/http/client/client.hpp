@@ -48,6 +48,27 @@ void find_proxy(Connector& how, client_exchange& ex) {
     }
 }
 
+/// A connection until the head of the response is there: then the response has it. Gives it up otherwise, also where the
+/// caller's code has thrown.
+class connection_lease {
+public:
+    connection_lease(pool_core& pool, pool_member& m, client_exchange& ex) noexcept : pool_(&pool), member_(&m), ex_(&ex) {}
+    connection_lease(const connection_lease&) = delete;
+    connection_lease& operator=(const connection_lease&) = delete;
+    ~connection_lease() {
+        if (member_ != nullptr) {
+            ex_->source = nullptr;
+            pool_->release(*member_, false);
+        }
+    }
+    void pass_on() noexcept { member_ = nullptr; }
+
+private:
+    pool_core* pool_;
+    pool_member* member_;
+    client_exchange* ex_;
+};
+
 /// The configuration of a client, and its pools, one for each reactor that uses it.
 template <connector Connector, class Observer>
 class client_core final : public client_settings, public std::enable_shared_from_this<client_core<Connector, Observer>> {
@@ -160,9 +181,9 @@ task<client_response> client_core<Connector, Observer>::run(client_core* self, p
             co_return fail(explained(*ex, std::move(got).error(), error_phase::connect));
         }
         connection& c = static_cast<connection&>(**got);
+        connection_lease lease(*pool, c, *ex);
         c.begin_exchange(*pool);
         if (!pool->is_usable(c)) {
-            pool->release(c, false);
             if (++stale > max_stale) {
                 co_return fail(explained(*ex, error(errc::surplus_octets), error_phase::connect));
             }
@@ -234,10 +255,6 @@ task<client_response> client_core<Connector, Observer>::run(client_core* self, p
             const bool again = may_resend(*ex, failed) && resends < options.max_resends && !node.stopped();
             if (again) {
                 pool->distrust(c);
-            }
-            ex->source = nullptr;
-            pool->release(c, false);
-            if (again) {
                 ++resends;
                 if (ex->trace != nullptr) {
                     ex->trace->repeated(ex->elapsed(), failed);
@@ -246,6 +263,7 @@ task<client_response> client_core<Connector, Observer>::run(client_core* self, p
             }
             co_return fail(explained(*ex, std::move(failed), phase));
         }
+        lease.pass_on();
         if (self->cookies != nullptr) {
             self->cookies->store(ex->url, ex->head.fields);
         }

@@ -13,9 +13,11 @@
 #include <flux/http/client/client_connection.hpp>
 
 #include <cstdint>
+#include <exception>
 #include <optional>
 #include <span>
 #include <string_view>
+#include <utility>
 
 namespace flux::inline FLUX_ABI::http::detail {
 
@@ -241,8 +243,14 @@ task<bool> upload_body(client_connection<Stream>* c, client_exchange* ex, contex
     task_scope scope(ctx);
     scope.spawn(send_body<Stream>, c, ex, node, &state);
     using answering = task<bool>;
-    auto whole = co_await attempt(flux::detail::under<answering>(scope.ctx().node(), await_head(c, ex, false)));
-    if (!whole || to_number(ex->head.status) >= 300) {
+    result<bool> whole(false);
+    std::exception_ptr thrown;
+    try {
+        whole = co_await attempt(flux::detail::under<answering>(scope.ctx().node(), await_head(c, ex, false)));
+    } catch (...) { // by who listens to interim responses: it comes out when nobody sends any more
+        thrown = std::current_exception();
+    }
+    if (thrown != nullptr || !whole || to_number(ex->head.status) >= 300) {
         scope.stop();
     } else if (!state.done && !state.broken) {
         context_node reading(scope.ctx().node());
@@ -253,6 +261,9 @@ task<bool> upload_body(client_connection<Stream>* c, client_exchange* ex, contex
         state.reading = nullptr;
     }
     const auto sent = co_await attempt(scope.join());
+    if (thrown != nullptr) {
+        std::rethrow_exception(std::move(thrown));
+    }
     if (whole) {
         co_return true;
     }
