@@ -431,6 +431,11 @@ TEST_CASE("the end stays the end, though the peer that said it keeps the transpo
         const std::size_t n = co_await s.read_some(room);
         CHECK(n == 0);
         co_await s.write_all(as_octets("heard"));
+        CHECK(s.shutdown_write()); // both ends have said close_notify
+        const auto end = co_await s.receive();
+        CHECK(end.empty());
+        CHECK(s.has_input());
+        CHECK(s.try_receive().empty());
     };
     auto both = [&]() -> task<> { co_await with_timeout(5s, when_all(leave(raw.first, *peer), listen(far))); };
     const auto r = loop.run(both());

@@ -95,7 +95,7 @@ public:
     void feed_end() noexcept { ended_ = true; }
     /// Whether read() or handshake() has something to work on, or to say: an end and a failure stay.
     [[nodiscard]] bool has_input() const noexcept {
-        return whole_ != 0 || ended_ || peer_closed_ || failed_ || ::wolfSSL_pending(ssl_.get()) > 0;
+        return whole_ != 0 || ended_ || is_over() || ::wolfSSL_pending(ssl_.get()) > 0;
     }
     /// Octets for the peer; take them, or swap them for an empty buffer.
     [[nodiscard]] byte_buffer& output() noexcept { return out_; }
@@ -151,8 +151,8 @@ public:
 
     /// Plain octets into `out`, which is not empty. `n` is how many when it is done.
     [[nodiscard]] progress read(std::span<std::byte> out, std::size_t& n) {
-        if (failed_) {
-            return progress::failed;
+        if (is_over()) {
+            return the_end();
         }
         const int most = static_cast<int>(std::min<std::size_t>(out.size(), INT_MAX));
         const int r = ::wolfSSL_read(ssl_.get(), out.data(), most);
@@ -167,8 +167,8 @@ public:
     /// Works on the records that came, up to the first octets of the application, which stay: done if there are any.
     /// Tickets and key updates are no such octets.
     [[nodiscard]] progress peek() {
-        if (failed_) {
-            return progress::failed;
+        if (is_over()) {
+            return the_end();
         }
         char first = 0;
         const int r = ::wolfSSL_peek(ssl_.get(), &first, 1);
@@ -318,6 +318,9 @@ private:
             whole_ = header + length;
         }
     }
+    // The library must not be asked again: once both ends have said close_notify it would begin another handshake.
+    [[nodiscard]] bool is_over() const noexcept { return failed_ || peer_closed_; }
+    [[nodiscard]] progress the_end() const noexcept { return failed_ ? progress::failed : progress::closed; }
     [[nodiscard]] bool is_flooded() const noexcept { return complete_ && records_in_vain_ > max_records_in_vain; }
 
     [[nodiscard]] progress outcome(int r) {
