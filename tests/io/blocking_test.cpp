@@ -360,6 +360,26 @@ TEST_CASE("signals are for other threads, faults are not") {
     });
 }
 
+TEST_CASE("child: starts a thread" * child_case()) {
+    reactor r;
+    int status = 1;
+    auto body = [&]() -> task<> {
+        ::sigset_t mask;
+        ::sigemptyset(&mask);
+        ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
+        co_await blocking([] { return 1; });
+        ::pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+        status = ::sigismember(&mask, SIGTERM) == 0 ? 0 : 2;
+    };
+    r.run(body());
+    ::_exit(status);
+}
+TEST_CASE("who starts a thread still takes signals") {
+    const watchdog dog;
+    child_program starts("child: starts a thread"); // in this process the threads may be there already
+    CHECK(starts.wait() == 0);
+}
+
 TEST_CASE("child: exits in a call" * child_case()) {
     reactor r;
     r.run([]() -> task<> {
