@@ -191,6 +191,7 @@
 #include <flux/http/client/proxy_rules.hpp>
 #include <flux/http/client/connect_tunnel.hpp>
 #include <flux/http/proxy/reverse_proxy.hpp>
+#include <flux/resilience/retry_budget.hpp>
 #include <flux/resilience/retry.hpp>
 
 #if defined(FLUX_WITH_ZLIB) && FLUX_WITH_ZLIB

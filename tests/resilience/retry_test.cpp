@@ -272,6 +272,39 @@ TEST_CASE("stopped in a wait it ends at once; a streamed body is made for each t
     });
 }
 
+TEST_CASE("retries of all requests are a share of them, when there is a budget") {
+    for (const std::uint32_t percent : {0U, 20U}) {
+        http::retry_options how = quick();
+        how.budget_percent = percent;
+        how.budget_reserve = 3;
+        with_retries({answer_of("503 No")}, how, 5, [percent](memory_client& api, memory_net& n) -> task<> {
+            std::string tries;
+            for (int i = 0; i < 12; ++i) {
+                auto r = co_await api.get("http://a.test/");
+                CHECK(r.code() == http::status::service_unavailable);
+                tries += std::to_string(r.attempts());
+                co_await r.text();
+            }
+            // The reserve; then one for the five requests since, and for the next five.
+            CHECK(tries == (percent == 0 ? "444444444444" : "411112111121"));
+            std::size_t sum = 0;
+            for (const char c : tries) {
+                sum += static_cast<std::size_t>(c - '0');
+            }
+            CHECK(n.heads.size() == sum);
+        });
+    }
+    // More than fits in is not earned; without a reserve there is never a whole one.
+    http::retry_budget full(50, 1);
+    full.earn();
+    full.earn();
+    CHECK(full.spend());
+    CHECK_FALSE(full.spend());
+    http::retry_budget none(100, 0);
+    none.earn();
+    CHECK_FALSE(none.spend());
+}
+
 TEST_CASE("a trace is told of each try from start to end, and of nothing else") {
     class recorder final : public http::client_trace {
     public:

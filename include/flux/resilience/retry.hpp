@@ -6,13 +6,14 @@
 //
 // Retries multiply the load of a server that is in trouble: few attempts, waits that grow, at random, and none that
 // cannot end before the deadline. Deliberately not here: the repetitions that need no policy because nothing had been
-// processed (http/client/resend.hpp), budgets over all requests.
+// processed (http/client/resend.hpp), counting over all requests (retry_budget.hpp).
 #pragma once
 
 #include <flux/coro/sleep.hpp>
 #include <flux/http/client/client_layer.hpp>
 #include <flux/http/message/date.hpp>
 #include <flux/net/resolve_errc.hpp>
+#include <flux/resilience/retry_budget.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -39,6 +40,10 @@ struct retry_options {
     milliseconds max_retry_after{30'000};
     /// Whether 429, 502, 503 and 504 are tried again, too, and not only failures.
     bool statuses = true;
+    /// Percent, 0: no limit. Retries of all requests together, as a share of these: 20 is one for every five requests.
+    std::uint32_t budget_percent = 0;
+    /// Retries, 10. With a budget: those that are saved up at most, and there at first; 0: there is never one.
+    std::uint32_t budget_reserve = 10;
 };
 static_assert(std::is_trivially_destructible_v<retry_options>);
 
@@ -47,8 +52,8 @@ static_assert(std::is_trivially_destructible_v<retry_options>);
 /// A failure that provably had no effect (error::retryable()) is tried again whatever the method is. Other failures of the
 /// network, time-outs of one try, and the statuses above only where the request is idempotent, by its method or because it
 /// has an Idempotency-Key. There is no retry when the wait would not end before the deadline of the request or the
-/// context: the last outcome is the outcome then, and also after the last try. What fails while the body of the response
-/// is read is the caller's.
+/// context, nor beyond the budget: the last outcome is the outcome then, and also after the last try. What fails while the
+/// body of the response is read is the caller's.
 /// Errors   of the last try, with `attempt 3 of 4` in the chain and in error::attempt().
 /// Cancel   at once, waits included.
 /// Threads  calls: any.
@@ -57,8 +62,10 @@ class retry {
 public:
     explicit retry(const retry_options& options = {}) : retry(options, random_number()) {}
     /// Waits that follow from the seed, for tests.
-    retry(const retry_options& options, std::uint64_t seed) noexcept : options_(options), drawn_(seed) {}
-    retry(retry&& other) noexcept : options_(other.options_), drawn_(other.drawn_.load(std::memory_order_relaxed)) {}
+    retry(const retry_options& options, std::uint64_t seed) noexcept
+        : options_(options), budget_(options.budget_percent, options.budget_reserve), drawn_(seed) {}
+    retry(retry&& other) noexcept
+        : options_(other.options_), budget_(std::move(other.budget_)), drawn_(other.drawn_.load(std::memory_order_relaxed)) {}
     retry& operator=(retry&&) = delete;
     ~retry() = default;
 
@@ -66,13 +73,14 @@ public:
     [[nodiscard]] task<client_response> operator()(client_request& req, Next& inner) {
         auto ctx = co_await this_context();
         std::uint32_t sent = 0;
+        budget_.earn();
         for (std::uint32_t n = 1;; ++n) { // bounded by options_.attempts
             auto answer = co_await attempt(inner(req));
             sent += sent_by(answer);
             const std::optional<milliseconds> asked = wants_another(req, answer);
             const bool again = asked && n < options_.attempts && !ctx.stopped();
             const duration wait = again ? duration(*asked) + draw(n) : duration::zero();
-            if (!again || wait >= ctx.remaining()) {
+            if (!again || wait >= ctx.remaining() || !budget_.spend()) {
                 if (!answer) {
                     error e = std::move(answer).error();
                     if (n != 1) {
@@ -152,11 +160,11 @@ private:
     // Full jitter: uniform in 0 to the bound, so that clients who failed together do not come back together.
     [[nodiscard]] duration draw(std::uint32_t n) noexcept {
         milliseconds most = std::min(options_.base, options_.cap);
-        for (std::uint32_t i = 1; i < n && most < options_.cap; ++i) {
-            most = std::min(most * 2, options_.cap);
-        }
         if (most.count() <= 0) {
             return duration::zero();
+        }
+        for (std::uint32_t i = 1; i < n && most < options_.cap; ++i) { // at most 64 times
+            most = most < options_.cap / 2 ? most * 2 : options_.cap;
         }
         std::uint64_t z = drawn_.fetch_add(0x9e37'79b9'7f4a'7c15U, std::memory_order_relaxed);
         z = (z ^ (z >> 30)) * 0xbf58'476d'1ce4'e5b9U; // two rounds of xor-shift and multiply
@@ -166,6 +174,7 @@ private:
     }
 
     retry_options options_;
+    retry_budget budget_;
     std::atomic<std::uint64_t> drawn_;
 };
 
