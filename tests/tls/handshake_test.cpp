@@ -364,6 +364,28 @@ TEST_CASE("a check that throws has refused: a client's certificate, and the serv
     CHECK(why == "TLS: on_peer threw an exception: certificate refused");
 }
 
+TEST_CASE("a session is kept, too, where the server closed first") {
+    const auto c = client_of(ca());
+    const auto s = server_of(cert_a());
+    auto sessions = std::make_shared<tls::session_cache>();
+    {
+        testing::virtual_loop loop;
+        auto raw = testing::make_memory_pair();
+        test_support::tls_ends e{test_support::tls_end(std::move(raw.first), c, "a.test", sessions, "k"),
+                                 test_support::tls_end(std::move(raw.second), s)};
+        REQUIRE(shake(loop, e).ok());
+        e.far.close();
+        auto end = [&]() -> task<> {
+            const auto last = co_await e.near.receive();
+            CHECK(last.empty());
+        };
+        REQUIRE(loop.run(end()));
+        e.near.close();
+    }
+    CHECK(sessions->size() == 1);
+    CHECK(connect_once(c, s, sessions, "k"));
+}
+
 TEST_CASE("a connection that failed leaves no session; one that was only cut off does [RFC 8446 6.2]") {
     for (const bool cut : {false, true}) {
         CAPTURE(cut);
