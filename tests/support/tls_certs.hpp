@@ -194,4 +194,14 @@ private:
     std::map<std::string, pair> made_;
 };
 
+inline cert_lab& lab() { return cert_lab::shared(); }
+/// The authority that everybody trusts.
+inline const cert_lab::pair& ca() { return lab().root("ca"); }
+/// A certificate for these names, "DNS:a.test,IP:127.0.0.1". One of the same name is made once.
+inline const cert_lab::pair& named(const std::string& name, const std::string& san, const cert_lab::pair& by = ca()) {
+    cert_lab::spec s;
+    s.san = san;
+    return lab().issue(by, name, s);
+}
+
 } // namespace test_support

@@ -18,14 +18,19 @@ namespace test_support {
 
 using tls_end = flux::tls::tls_stream<flux::testing::memory_stream>;
 
-inline flux::tls::server_config_ptr server_of(const flux::tls::server_settings& s) {
+inline flux::tls::server_settings settings_of(const cert_lab::pair& p) {
+    return flux::tls::server_settings(flux::tls::identity::files(p.chain, p.key));
+}
+inline flux::tls::server_context_ptr context_of(const flux::tls::server_settings& s) {
     auto context = flux::tls::server_context::make(s);
     REQUIRE_MESSAGE(context, context.error().message());
-    return std::make_shared<flux::tls::server_config>(*context);
+    return *context;
 }
-inline flux::tls::server_config_ptr server_of(const cert_lab::pair& p) {
-    return server_of(flux::tls::server_settings(flux::tls::identity::files(p.chain, p.key)));
+inline flux::tls::server_context_ptr context_of(const cert_lab::pair& p) { return context_of(settings_of(p)); }
+inline flux::tls::server_config_ptr server_of(const flux::tls::server_settings& s) {
+    return std::make_shared<flux::tls::server_config>(context_of(s));
 }
+inline flux::tls::server_config_ptr server_of(const cert_lab::pair& p) { return server_of(settings_of(p)); }
 inline flux::tls::client_settings trusting(const cert_lab::pair& root) {
     flux::tls::client_settings s;
     s.authorities = flux::tls::trust::file(root.cert);

@@ -11,16 +11,15 @@
 #include <vector>
 
 using namespace flux;
+using test_support::ca;
 using test_support::cert_lab;
 using test_support::client_of;
+using test_support::lab;
 using test_support::server_of;
 using test_support::shake;
 using test_support::trusting;
 
 namespace {
-
-cert_lab& lab() { return cert_lab::shared(); }
-const cert_lab::pair& ca() { return lab().root("ca"); }
 
 cert_lab::spec leaf(const std::string& san) {
     cert_lab::spec s;
@@ -71,8 +70,7 @@ void expect_client(const cert_lab::pair* shown, std::optional<tls::errc> code, c
                    tls::version highest, tls::client_verification how = tls::client_verification::required,
                    const std::string& revocation_list = "") {
     CAPTURE((shown == nullptr ? std::string("none") : shown->name));
-    const cert_lab::pair& own = lab().issue(ca(), "plain", leaf("DNS:a.test"));
-    tls::server_settings s(tls::identity::files(own.chain, own.key));
+    tls::server_settings s = test_support::settings_of(lab().issue(ca(), "plain", leaf("DNS:a.test")));
     s.clients = how;
     s.client_authorities = tls::trust::file(ca().cert);
     s.max_version = highest;
@@ -306,7 +304,7 @@ TEST_CASE("weak keys are refused, the own ones too") {
     for (const auto& [key, words] : {std::pair("rsa1024", "RSA key of 1024 bits"), std::pair("p224", "elliptic key of 224 bits")}) {
         s.key = key;
         const auto& weak = lab().issue(ca(), key, s);
-        const auto own = tls::server_context::make(tls::server_settings(tls::identity::files(weak.chain, weak.key)));
+        const auto own = tls::server_context::make(test_support::settings_of(weak));
         REQUIRE(!own);
         CHECK(own.error().message() == text_of(tls::errc::weak_key, weak.chain + ": " + words));
     }

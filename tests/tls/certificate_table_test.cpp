@@ -13,24 +13,22 @@
 
 using namespace flux;
 using namespace std::chrono_literals;
+using test_support::ca;
 using test_support::cert_lab;
 using test_support::client_of;
+using test_support::context_of;
+using test_support::lab;
+using test_support::named;
+using test_support::settings_of;
 using test_support::shake;
 
 namespace {
 
-cert_lab& lab() { return cert_lab::shared(); }
-const cert_lab::pair& ca() { return lab().root("ca"); }
-const cert_lab::pair& named(const std::string& name, const std::string& san, const std::string& key = "ec") {
+const cert_lab::pair& keyed(const std::string& name, const std::string& san, const std::string& key) {
     cert_lab::spec s;
     s.san = san;
     s.key = key;
     return lab().issue(ca(), name, s);
-}
-tls::server_context_ptr context_of(const cert_lab::pair& p) {
-    auto made = tls::server_context::make(tls::server_settings(tls::identity::files(p.chain, p.key)));
-    REQUIRE_MESSAGE(made, made.error().message());
-    return *made;
 }
 
 /// The subject that a client of `host` is shown; "" after a failure, whose text goes to `why`.
@@ -57,8 +55,8 @@ TEST_SUITE("tls/certificate_table") {
 TEST_CASE("clients get the certificate of the name they ask for: exact, wildcard, default; whatever the key, in both versions") {
     auto config = std::make_shared<tls::server_config>();
     config->table().set_all(context_of(named("a", "DNS:a.test")));
-    config->table().set_all(context_of(named("w", "DNS:*.wild.test", "rsa2048")));
-    config->table().set("x.wild.test", context_of(named("x", "DNS:x.wild.test", "ed25519")));
+    config->table().set_all(context_of(keyed("w", "DNS:*.wild.test", "rsa2048")));
+    config->table().set("x.wild.test", context_of(keyed("x", "DNS:x.wild.test", "ed25519")));
     for (const auto highest : {tls::version::tls_1_3, tls::version::tls_1_2}) {
         CHECK(shown(config, "a.test", nullptr, highest) == "CN=a");
         CHECK(shown(config, "A.TEST", nullptr, highest) == "CN=a");
@@ -77,13 +75,11 @@ TEST_CASE("clients get the certificate of the name they ask for: exact, wildcard
 }
 
 TEST_CASE("a virtual host that wants client certificates wants them, whichever host the client began with") {
-    tls::server_settings strict(tls::identity::files(named("b", "DNS:b.test").chain, named("b", "DNS:b.test").key));
+    tls::server_settings strict = settings_of(named("b", "DNS:b.test"));
     strict.clients = tls::client_verification::required;
     strict.client_authorities = tls::trust::file(ca().cert);
-    auto made = tls::server_context::make(strict);
-    REQUIRE(made);
     auto config = std::make_shared<tls::server_config>(context_of(named("a", "DNS:a.test")));
-    config->table().set("b.test", *made);
+    config->table().set("b.test", context_of(strict));
     CHECK(shown(config, "a.test") == "CN=a");
     std::string why;
     CHECK(shown(config, "b.test", &why).empty());
@@ -91,10 +87,10 @@ TEST_CASE("a virtual host that wants client certificates wants them, whichever h
 }
 
 TEST_CASE("application protocols are those of the host that was asked for; none in common is an alert [RFC 7301 3.2]") {
-    tls::server_settings other(tls::identity::files(named("b", "DNS:b.test").chain, named("b", "DNS:b.test").key));
+    tls::server_settings other = settings_of(named("b", "DNS:b.test"));
     other.protocols = {"x-other", "x-more"};
     auto config = std::make_shared<tls::server_config>(context_of(named("a", "DNS:a.test")));
-    config->table().set("b.test", *tls::server_context::make(other));
+    config->table().set("b.test", context_of(other));
     for (const auto highest : {tls::version::tls_1_3, tls::version::tls_1_2}) {
         CHECK(shown(config, "a.test", nullptr, highest) == "CN=a");
         std::string why;
@@ -216,7 +212,7 @@ TEST_CASE("who may come in can be asked with the client's certificate: SPIFFE na
     const auto& good = named("spiffe", "URI:spiffe://flux.test/api");
     const auto& other = named("spiffe2", "URI:spiffe://flux.test/db");
     const auto enter = [&](const cert_lab::pair& who, bool own_check) {
-        tls::server_settings s(tls::identity::files(own.chain, own.key));
+        tls::server_settings s = settings_of(own);
         s.clients = tls::client_verification::required;
         s.client_authorities = tls::trust::file(ca().cert);
         s.allowed_uris = {"spiffe://flux.test/api"};

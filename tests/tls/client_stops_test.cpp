@@ -19,6 +19,7 @@
 
 using namespace flux;
 using namespace std::chrono_literals;
+using test_support::ca;
 using test_support::cert_lab;
 using test_support::dns_question;
 using test_support::dns_server;
@@ -51,12 +52,7 @@ struct stage {
     async_event over;    // peers may go
 };
 
-const cert_lab::pair& ca() { return cert_lab::shared().root("ca"); }
-const cert_lab::pair& own() {
-    cert_lab::spec s;
-    s.san = "IP:127.0.0.1";
-    return cert_lab::shared().issue(ca(), "stops", s);
-}
+const cert_lab::pair& own() { return test_support::named("stops", "IP:127.0.0.1"); }
 
 task<bool> hear_something(tcp_stream* stream) {
     auto octets = co_await attempt(stream->receive());

@@ -16,16 +16,12 @@
 using namespace flux;
 using namespace flux_test;
 using namespace std::chrono_literals;
+using test_support::ca;
 using test_support::cert_lab;
 
 namespace {
 
-const cert_lab::pair& ca() { return cert_lab::shared().root("ca"); }
-const cert_lab::pair& cert_a() {
-    cert_lab::spec s;
-    s.san = "DNS:a.test,IP:127.0.0.1";
-    return cert_lab::shared().issue(ca(), "a_ip", s);
-}
+const cert_lab::pair& cert_a() { return test_support::named("a_ip", "DNS:a.test,IP:127.0.0.1"); }
 const tls::server_config_ptr& server() {
     static const auto made = test_support::server_of(cert_a());
     return made;

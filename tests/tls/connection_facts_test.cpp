@@ -15,16 +15,10 @@
 #include <vector>
 
 using namespace flux;
-using test_support::cert_lab;
+using test_support::ca;
+using test_support::named;
 
 namespace {
-
-const cert_lab::pair& ca() { return cert_lab::shared().root("ca"); }
-const cert_lab::pair& named(const std::string& name, const std::string& san) {
-    cert_lab::spec s;
-    s.san = san;
-    return cert_lab::shared().issue(ca(), name, s);
-}
 
 /// What a handler says of its connection.
 std::string told(const tls::connection_facts* f) {
@@ -81,7 +75,7 @@ task<> exchange(tls::server_config_ptr config, tls::client_context_ptr context, 
 TEST_SUITE("tls/connection_facts") {
 
 TEST_CASE("a stream says what its handshake has settled, the same at both ends and in a resumed session") {
-    tls::server_settings s(tls::identity::files(named("a", "DNS:a.test").chain, named("a", "DNS:a.test").key));
+    tls::server_settings s = test_support::settings_of(named("a", "DNS:a.test"));
     s.clients = tls::client_verification::required;
     s.client_authorities = tls::trust::file(ca().cert);
     const auto server = test_support::server_of(s);

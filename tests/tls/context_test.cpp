@@ -13,22 +13,15 @@
 #include <vector>
 
 using namespace flux;
-using test_support::cert_lab;
+using test_support::ca;
+using test_support::context_of;
+using test_support::lab;
+using test_support::named;
 using test_support::shake;
 
 namespace {
 
-cert_lab& lab() { return cert_lab::shared(); }
-const cert_lab::pair& ca() { return lab().root("ca"); }
-const cert_lab::pair& named(const std::string& name, const std::string& san) {
-    cert_lab::spec s;
-    s.san = san;
-    return lab().issue(ca(), name, s);
-}
-tls::server_settings server() {
-    const auto& a = named("a", "DNS:a.test");
-    return tls::server_settings(tls::identity::files(a.chain, a.key));
-}
+tls::server_settings server() { return test_support::settings_of(named("a", "DNS:a.test")); }
 std::string said(const tls::server_settings& s) {
     const auto made = tls::server_context::make(s);
     return made ? "fine" : made.error().message();
@@ -148,7 +141,7 @@ TEST_CASE("a server takes no version and no suite that is weak, though the libra
         std::string suites;
         bool good;
     };
-    const auto made = tls::server_context::make(server()).value();
+    const auto made = context_of(server());
     for (const offer& o : {offer{::wolfTLSv1_3_client_method(), "TLS13-AES128-GCM-SHA256", true},
                            offer{::wolfTLSv1_2_client_method(), "ECDHE-ECDSA-AES128-GCM-SHA256", true},
                            offer{::wolfTLSv1_3_client_method(), "TLS13-SHA256-SHA256", false},
@@ -177,8 +170,8 @@ TEST_CASE("no TLS 1.2 session identifier is good at another context, or at all: 
     auto old = test_support::trusting(ca());
     old.max_version = tls::version::tls_1_2;
     const auto context = test_support::client_of(old);
-    const auto one = tls::server_context::make(server()).value();
-    const auto other = tls::server_context::make(server()).value();
+    const auto one = context_of(server());
+    const auto other = context_of(server());
     tls::detail::session_ptr session;
     for (const auto& to : {one, one, other}) {
         auto client = *context->connect("a.test");
@@ -206,7 +199,7 @@ TEST_CASE("a ClientHello in many records is served, in both versions") {
             tls::client_hello_reader reader;
             REQUIRE(reader.read(small) == tls::hello_state::complete);
             CHECK(reader.take().server_name == "a.test");
-            const auto made = tls::server_context::make(server()).value();
+            const auto made = context_of(server());
             auto served = *made->connect("");
             served->feed(small);
             CHECK(served->handshake() == tls::engine::progress::want_more);

@@ -11,17 +11,11 @@
 #include <sys/resource.h>
 
 using namespace flux;
-using test_support::cert_lab;
+using test_support::ca;
 
 namespace {
 
-const cert_lab::pair& ca() { return cert_lab::shared().root("ca"); }
-tls::server_context_ptr server() {
-    cert_lab::spec s;
-    s.san = "DNS:a.test";
-    const auto& own = cert_lab::shared().issue(ca(), "a", s);
-    return tls::server_context::make(tls::server_settings(tls::identity::files(own.chain, own.key))).value();
-}
+tls::server_context_ptr server() { return test_support::context_of(test_support::named("a", "DNS:a.test")); }
 
 /// While it lives, this process can open nothing; what is open stays.
 class no_more_descriptors {

@@ -16,6 +16,7 @@
 #include <vector>
 
 using namespace flux;
+using test_support::ca;
 using test_support::cert_lab;
 using test_support::client_of;
 using test_support::server_of;
@@ -24,12 +25,7 @@ using progress = tls::engine::progress;
 
 namespace {
 
-const cert_lab::pair& ca() { return cert_lab::shared().root("ca"); }
-const cert_lab::pair& cert_a() {
-    cert_lab::spec s;
-    s.san = "DNS:a.test";
-    return cert_lab::shared().issue(ca(), "a", s);
-}
+const cert_lab::pair& cert_a() { return test_support::named("a", "DNS:a.test"); }
 
 std::string drain(tls::engine& e) {
     std::string all(e.output().view());
@@ -63,7 +59,7 @@ TEST_SUITE("tls/engine") {
 
 TEST_CASE("a handshake whose octets are cut at any place ends the same way") {
     const auto c = client_of(ca());
-    tls::server_settings s(tls::identity::files(cert_a().chain, cert_a().key));
+    tls::server_settings s = test_support::settings_of(cert_a());
     const auto made = tls::server_context::make(s);
     REQUIRE(made);
     std::size_t first = 1;
@@ -90,7 +86,7 @@ TEST_CASE("a handshake whose octets are cut at any place ends the same way") {
 
 TEST_CASE("octet by octet the library is called for whole records only") {
     const auto c = client_of(ca());
-    const auto made = tls::server_context::make(tls::server_settings(tls::identity::files(cert_a().chain, cert_a().key)));
+    const auto made = tls::server_context::make(test_support::settings_of(cert_a()));
     REQUIRE(made);
     engines e = make_engines(c, *made);
     int calls = 0;
@@ -134,7 +130,7 @@ TEST_CASE("a client offers nine suites with forward secrecy, TLS 1.3 and 1.2, an
 }
 
 TEST_CASE("both sides can be kept to one version, and have none in common then") {
-    tls::server_settings s(tls::identity::files(cert_a().chain, cert_a().key));
+    tls::server_settings s = test_support::settings_of(cert_a());
     tls::client_settings c = test_support::trusting(ca());
     s.min_version = tls::version::tls_1_3;
     c.max_version = tls::version::tls_1_2;
@@ -152,7 +148,7 @@ TEST_CASE("both sides can be kept to one version, and have none in common then")
 
 TEST_CASE("a record that was changed on its way is an error, and nothing of it is read") {
     const auto c = client_of(ca());
-    const auto made = tls::server_context::make(tls::server_settings(tls::identity::files(cert_a().chain, cert_a().key)));
+    const auto made = tls::server_context::make(test_support::settings_of(cert_a()));
     engines e = make_engines(c, *made);
     for (int i = 0; i < 3; ++i) {
         if (!e.client->is_complete()) {
@@ -340,7 +336,7 @@ TEST_CASE("on_peer judges a resumed session by what the server had shown") {
 
 TEST_CASE("a check that throws has refused: a client's certificate, and the server of a resumed session") {
     const auto throwing = tls::make_peer_check([](const tls::peer_info&) -> result<void> { throw 42; });
-    tls::server_settings s(tls::identity::files(cert_a().chain, cert_a().key));
+    tls::server_settings s = test_support::settings_of(cert_a());
     s.clients = tls::client_verification::required;
     s.client_authorities = tls::trust::file(ca().cert);
     s.on_peer = throwing;
@@ -390,7 +386,7 @@ TEST_CASE("a connection that failed leaves no session; one that was only cut off
     for (const bool cut : {false, true}) {
         CAPTURE(cut);
         const auto c = client_of(ca());
-        const auto made = tls::server_context::make(tls::server_settings(tls::identity::files(cert_a().chain, cert_a().key)));
+        const auto made = tls::server_context::make(test_support::settings_of(cert_a()));
         REQUIRE(made);
         engines e = make_engines(c, *made);
         for (int i = 0; i < 3; ++i) {
@@ -417,7 +413,7 @@ TEST_CASE("a connection that failed leaves no session; one that was only cut off
 
 TEST_CASE("a server's on_peer is told what the client asked for, in a session that is resumed, too") {
     std::vector<std::string> asked;
-    tls::server_settings s(tls::identity::files(cert_a().chain, cert_a().key));
+    tls::server_settings s = test_support::settings_of(cert_a());
     s.clients = tls::client_verification::required;
     s.client_authorities = tls::trust::file(ca().cert);
     s.on_peer = tls::make_peer_check([&](const tls::peer_info& who) -> result<void> {

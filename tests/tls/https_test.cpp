@@ -21,6 +21,7 @@
 
 using namespace flux;
 using namespace std::chrono_literals;
+using test_support::ca;
 using test_support::cert_lab;
 using test_support::client_of;
 
@@ -29,12 +30,7 @@ static_assert(http::detail::write_watch<tls::tls_stream<tcp_stream>>::tells_prog
 
 namespace {
 
-const cert_lab::pair& ca() { return cert_lab::shared().root("ca"); }
-const cert_lab::pair& cert_a() {
-    cert_lab::spec s;
-    s.san = "DNS:a.test,IP:127.0.0.1";
-    return cert_lab::shared().issue(ca(), "a_ip", s);
-}
+const cert_lab::pair& cert_a() { return test_support::named("a_ip", "DNS:a.test,IP:127.0.0.1"); }
 
 unique_fd file_of_text() {
     unique_fd fd(::memfd_create("flux-test", MFD_CLOEXEC));

@@ -19,6 +19,7 @@
 
 using namespace flux;
 using namespace std::chrono_literals;
+using test_support::ca;
 using test_support::cert_lab;
 using test_support::tls_end;
 using progress = tls::engine::progress;
@@ -27,12 +28,7 @@ extern "C" [[gnu::weak]] std::size_t __sanitizer_get_current_allocated_bytes();
 
 namespace {
 
-const cert_lab::pair& ca() { return cert_lab::shared().root("ca"); }
-const cert_lab::pair& own() {
-    cert_lab::spec s;
-    s.san = "DNS:a.test";
-    return cert_lab::shared().issue(ca(), "a", s);
-}
+const cert_lab::pair& own() { return test_support::named("a", "DNS:a.test"); }
 
 /// While it lives, the library's octets are counted, and one of its allocations may fail. On one thread.
 class library_memory {
@@ -114,7 +110,7 @@ TEST_CASE("nothing is the library's before the ClientHello is whole: who only sc
 }
 
 TEST_CASE("a server's connection takes no more than docs/tls.md says, less once it is made, and nothing for half a record") {
-    const auto context = tls::server_context::make(tls::server_settings(tls::identity::files(own().chain, own().key))).value();
+    const auto context = test_support::context_of(own());
     const auto clients = test_support::client_of(ca());
     auto client = clients->connect("a.test").value();
     result<std::unique_ptr<tls::engine>> made = fail(errc::closed);
@@ -217,8 +213,7 @@ TEST_CASE("a connection that waits for its peer holds no buffer, however much we
 }
 
 TEST_CASE("a server that gets no memory for a connection says so at both ends, and makes the next one") {
-    const auto server = std::make_shared<tls::server_config>(
-        tls::server_context::make(tls::server_settings(tls::identity::files(own().chain, own().key))).value());
+    const auto server = std::make_shared<tls::server_config>(test_support::context_of(own()));
     bool fails = true;
     server->on_client_hello([&fails](const tls::client_hello&) -> task<tls::hello_answer> {
         if (std::exchange(fails, false)) {

@@ -9,6 +9,7 @@
 
 using namespace flux;
 using test_support::cert_lab;
+using test_support::lab;
 using test_support::shake;
 
 extern "C" { // of AddressSanitizer, where it is
@@ -38,7 +39,6 @@ private:
     bool on_;
 };
 
-cert_lab& lab() { return cert_lab::shared(); }
 // Signs responses, too.
 const cert_lab::pair& ca() {
     cert_lab::spec s = cert_lab::authority_spec();

@@ -16,16 +16,13 @@
 
 using namespace flux;
 using namespace std::chrono_literals;
-using test_support::cert_lab;
+using test_support::ca;
 using testing::memory_stream;
 
 namespace proxy_test { // named: frames of coroutines in headers have members of these types
 
-const cert_lab::pair& ca() { return cert_lab::shared().root("ca"); }
 tls::server_config_ptr server_for(const std::string& names, const std::string& file) {
-    cert_lab::spec s;
-    s.san = names;
-    return test_support::server_of(cert_lab::shared().issue(ca(), file, s));
+    return test_support::server_of(test_support::named(file, names));
 }
 const tls::server_config_ptr& proxies() {
     static const auto made = server_for("DNS:proxy-a.test,DNS:proxy-b.test", "proxies");

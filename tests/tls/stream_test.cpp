@@ -6,7 +6,7 @@
 #include <flux/net/read.hpp>
 #include <flux/testing/memory_stream.hpp>
 #include <flux/testing/virtual_loop.hpp>
-#include <support/tls_certs.hpp>
+#include <support/tls_ends.hpp>
 
 #include <doctest/doctest.h>
 
@@ -25,37 +25,13 @@ namespace {
 
 using stream = tls::tls_stream<memory_stream>;
 
-const cert_lab::pair& ca() { return cert_lab::shared().root("ca"); }
-const cert_lab::pair& cert_a() {
-    cert_lab::spec s;
-    s.san = "DNS:a.test,IP:127.0.0.1";
-    return cert_lab::shared().issue(ca(), "a_ip", s);
-}
+const cert_lab::pair& cert_a() { return test_support::named("a_ip", "DNS:a.test,IP:127.0.0.1"); }
+tls::server_config_ptr server() { return test_support::server_of(cert_a()); }
+tls::client_context_ptr client() { return test_support::client_of(test_support::ca()); }
 
-tls::server_config_ptr server(tls::server_settings s = tls::server_settings(tls::identity::files(cert_a().chain, cert_a().key))) {
-    auto context = tls::server_context::make(s);
-    REQUIRE_MESSAGE(context, context.error().message());
-    return std::make_shared<tls::server_config>(*context);
-}
-tls::client_settings trusting() {
-    tls::client_settings s;
-    s.authorities = tls::trust::file(ca().cert);
-    return s;
-}
-tls::client_context_ptr client(const tls::client_settings& s = trusting()) {
-    auto context = tls::client_context::make(s);
-    REQUIRE_MESSAGE(context, context.error().message());
-    return *context;
-}
-
-struct ends {
-    stream near;
-    stream far;
-};
-ends pair_of(const tls::client_context_ptr& c, const tls::server_config_ptr& s, memory_options options = {},
-             const std::string& host = "a.test") {
-    auto [near, far] = testing::make_memory_pair(options);
-    return {stream(std::move(near), c, host), stream(std::move(far), s)};
+test_support::tls_ends pair_of(const tls::client_context_ptr& c, const tls::server_config_ptr& s, memory_options options = {},
+                               const std::string& host = "a.test") {
+    return test_support::make_tls_ends(c, s, host, options);
 }
 
 std::string text_of(const received& r) { return std::string(as_text(r.octets())); }

@@ -22,14 +22,8 @@ long allocated() {
 TEST_SUITE("tls/engine") {
 
 TEST_CASE("threads that end take their tables of curve points with them, whether they were warmed up or not") {
-    const auto& ca = test_support::cert_lab::shared().root("ca");
-    test_support::cert_lab::spec spec;
-    spec.san = "DNS:a.test";
-    const auto& own = test_support::cert_lab::shared().issue(ca, "a", spec);
-    const auto server = flux::tls::server_context::make(
-        flux::tls::server_settings(flux::tls::identity::files(own.chain, own.key)));
-    REQUIRE(server);
-    const auto context = test_support::client_of(ca);
+    const auto server = test_support::context_of(test_support::named("a", "DNS:a.test"));
+    const auto context = test_support::client_of(test_support::ca());
     for (const bool warm : {true, false}) {
         CAPTURE(warm);
         const auto threads = [&](int n) {
@@ -40,7 +34,7 @@ TEST_CASE("threads that end take their tables of curve points with them, whether
                     }
                     for (int k = 0; k < 3; ++k) {
                         const auto c = context->connect("a.test").value();
-                        const auto s = (*server)->connect("").value();
+                        const auto s = server->connect("").value();
                         CHECK(test_support::shake(*c, *s));
                     }
                 }).join();

@@ -13,22 +13,18 @@
 
 using namespace flux;
 using namespace std::chrono_literals;
+using test_support::ca;
 using test_support::cert_lab;
 using test_support::client_of;
+using test_support::lab;
+using test_support::named;
 using test_support::server_of;
 using test_support::shake;
 
 namespace {
 
-cert_lab& lab() { return cert_lab::shared(); }
-const cert_lab::pair& ca() { return lab().root("ca"); }
-const cert_lab::pair& named(const std::string& name, const std::string& san, const cert_lab::pair& by = ca()) {
-    cert_lab::spec s;
-    s.san = san;
-    return lab().issue(by, name, s);
-}
 tls::server_settings own(const cert_lab::pair& p, tls::ticket_keys_ptr keys = nullptr) {
-    tls::server_settings s(tls::identity::files(p.chain, p.key));
+    tls::server_settings s = test_support::settings_of(p);
     s.ticket_secrets = std::move(keys);
     return s;
 }

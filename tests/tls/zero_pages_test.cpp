@@ -73,16 +73,10 @@ TEST_CASE("pages that the block shares with others stay") {
 }
 
 TEST_CASE("a connection that waits gives back most of its session, and goes on") {
-    const auto& ca = test_support::cert_lab::shared().root("ca");
-    test_support::cert_lab::spec spec;
-    spec.san = "DNS:a.test";
-    const auto& own = test_support::cert_lab::shared().issue(ca, "a", spec);
-    const auto server = flux::tls::server_context::make(
-        flux::tls::server_settings(flux::tls::identity::files(own.chain, own.key)));
-    REQUIRE(server);
-    const auto context = test_support::client_of(ca);
+    const auto server = test_support::context_of(test_support::named("a", "DNS:a.test"));
+    const auto context = test_support::client_of(test_support::ca());
     auto c = context->connect("a.test").value();
-    auto s = (*server)->connect("").value();
+    auto s = server->connect("").value();
     const auto say = [&](flux::tls::engine& from, flux::tls::engine& other, const std::string& text) {
         std::byte got[64];
         std::size_t size = 0;
