@@ -261,9 +261,9 @@ int main(int argc, char** argv) {
             all.connections = static_cast<std::uint32_t>(value);
         } else if (name == "--pipeline" && value >= 1 && value <= 1000) {
             all.pipeline = static_cast<std::uint32_t>(value);
-        } else if (name == "--rate" && value >= 0) {
+        } else if (name == "--rate" && (value == 0 || value >= 0.001)) { // what intervals in nanoseconds can say
             all.rate = value;
-        } else if (name == "--duration" && value > 0) {
+        } else if (name == "--duration" && value > 0 && value <= 1e6) {
             all.run_time = flux::duration(static_cast<std::int64_t>(value * 1e9));
         } else {
             good = false;

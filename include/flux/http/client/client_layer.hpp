@@ -9,7 +9,6 @@
 // Deliberately not here: the stock layers (resilience/), what one exchange does (client.hpp).
 #pragma once
 
-#include <flux/core/dynamic_array.hpp>
 #include <flux/coro/with.hpp>
 #include <flux/http/client/client_request.hpp>
 

@@ -235,8 +235,4 @@ inline void client_settings::decode(client_exchange& ex) const {
 /// Nobody watches.
 struct no_observer {};
 
-namespace detail {
-
-} // namespace detail
-
 } // namespace flux::inline FLUX_ABI::http

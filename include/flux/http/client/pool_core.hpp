@@ -12,16 +12,12 @@
 // Deliberately not here: HTTP (client_connection.hpp), when a connection may be used again (its exchange knows).
 #pragma once
 
-#include <flux/core/dynamic_array.hpp>
 #include <flux/coro/scope.hpp>
-#include <flux/coro/wait_queue.hpp>
-#include <flux/coro/with.hpp>
 #include <flux/http/client/client_options.hpp>
 #include <flux/http/client/origin_table.hpp>
 #include <flux/http/client/pool_origin.hpp>
 #include <flux/io/reactor.hpp>
 #include <flux/net/connect_trace.hpp>
-#include <flux/net/destination.hpp>
 
 #include <cstdint>
 #include <memory>
@@ -83,11 +79,9 @@ public:
     [[nodiscard]] const pool_stats& stats() const noexcept { return stats_; }
     [[nodiscard]] scheduler& home() const noexcept { return *home_; }
     [[nodiscard]] const std::shared_ptr<flux::detail::mailbox>& box() const noexcept { return box_; }
-    /// Its reactor has ended, and nothing is left in it.
-    [[nodiscard]] bool is_over() const noexcept { return ended_ && !dialers_ && total_ == 0; }
 
     /// Closes what is idle, gives up what is being opened, and deletes the pool once nothing is left in it.
-    /// Threads  that of its reactor; any if is_over().
+    /// Threads  that of its reactor; any if that has ended and nothing is left in the pool.
     void retire() noexcept {
         retired_ = true;
         while (!by_age_.empty()) {

@@ -1,20 +1,16 @@
 // SPDX-License-Identifier: MIT
 // flux/http/client/pool_origin.hpp - what a pool's accounting is about: a connection, an origin, who waits, a dial.
 //
-// Plain records and the state of a wait. Deliberately not here: every decision (pool.hpp).
+// Plain records and the state of a wait. Deliberately not here: every decision (pool_core.hpp).
 #pragma once
 
-#include <flux/core/dynamic_array.hpp>
-#include <flux/coro/scope.hpp>
 #include <flux/coro/wait_queue.hpp>
-#include <flux/coro/with.hpp>
-#include <flux/http/client/client_options.hpp>
 #include <flux/io/reactor.hpp>
 #include <flux/net/connect_trace.hpp>
 #include <flux/net/destination.hpp>
 
 #include <cstdint>
-#include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
 
