@@ -5,8 +5,9 @@
 //
 // The receive is armed at the first read and stays armed, on behalf of the socket and not of a reader: a
 // reader that is stopped leaves, and what arrives later is queued, so no octet is lost. It is paused when
-// `queue_limit` octets wait; a poll for hang-up takes its place then, so that a disconnect is seen even if
-// nobody reads. ENOBUFS ends a multishot without loss: it is armed again when a buffer comes back.
+// `queue_limit` octets wait (what the kernel takes meanwhile is queued, too: uring_driver.hpp limits that); a poll
+// for hang-up takes its place then, so that a disconnect is seen even if nobody reads. ENOBUFS ends a multishot
+// without loss: it is armed again when a buffer comes back.
 // Deliberately not here: the descriptor (socket_core.hpp), writing.
 #pragma once
 

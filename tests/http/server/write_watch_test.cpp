@@ -174,10 +174,11 @@ void check_acknowledged(const std::vector<std::uint64_t>& seen) {
 
 // Reads a large body at a rate that keeps the server from ending for several write_timeouts.
 //
-// What has come is acknowledged in bursts. Both ends are on one thread here, and an io_uring receive takes some 1.5 MB in
-// one turn of the loop, whatever SO_RCVBUF is; then the window is closed, and nothing is acknowledged until the reader has
-// worked that off: 12 of its waits, and over TLS, unoptimised and with a sanitizer, as much time again for the records.
-// All that has to fit into nine tenths of a write_timeout: a server cannot tell it from a reader that has stopped.
+// What has come is acknowledged in bursts. Both ends are on one thread here, and an io_uring receive takes what it can in
+// one turn of the loop, whatever SO_RCVBUF is (some 1.5 MB before Linux 6.17); then the window is closed, and nothing is
+// acknowledged until the reader has worked that off: 12 of its waits, and over TLS, unoptimised and with a sanitizer, as
+// much time again for the records. All that has to fit into nine tenths of a write_timeout: a server cannot tell it from
+// a reader that has stopped.
 task<> slow_client(reactor* home, std::string path, std::size_t* got) {
     http::router app;
     add_large_bodies(app);
