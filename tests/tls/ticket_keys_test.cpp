@@ -340,7 +340,7 @@ TEST_CASE("a session whose certificate was revoked since, or whose authority is 
     REQUIRE_MESSAGE(old.comes(before), old.why);
     REQUIRE_MESSAGE(old.comes(before), old.why);
     CHECK(old.resumed);
-    CHECK(!old.comes(after)); // a full handshake, which this library's client fails after a TLS 1.2 ticket (trap 3)
+    CHECK(!old.comes(after)); // a full handshake, which this library's client fails after a TLS 1.2 ticket (docs/tls.md, 3)
     CHECK_MESSAGE(old.why.find("Out of order") != std::string::npos, old.why);
     // Other authorities.
     auto s = strict(own(a, keys));
