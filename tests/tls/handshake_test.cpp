@@ -150,17 +150,7 @@ TEST_CASE("a record that was changed on its way is an error, and nothing of it i
     const auto c = client_of(ca());
     const auto made = tls::server_context::make(test_support::settings_of(cert_a()));
     engines e = make_engines(c, *made);
-    for (int i = 0; i < 3; ++i) {
-        if (!e.client->is_complete()) {
-            REQUIRE(e.client->handshake() != progress::failed);
-        }
-        e.server->feed(drain(*e.client));
-        if (!e.server->is_complete()) {
-            REQUIRE(e.server->handshake() != progress::failed);
-        }
-        e.client->feed(drain(*e.server));
-    }
-    REQUIRE(e.server->is_complete());
+    REQUIRE(shake(*e.client, *e.server));
     REQUIRE(e.client->write(as_octets("the secret")) == progress::done);
     std::string record = drain(*e.client);
     CHECK(record.find("secret") == std::string::npos);
@@ -389,16 +379,7 @@ TEST_CASE("a connection that failed leaves no session; one that was only cut off
         const auto made = tls::server_context::make(test_support::settings_of(cert_a()));
         REQUIRE(made);
         engines e = make_engines(c, *made);
-        for (int i = 0; i < 3; ++i) {
-            if (!e.client->is_complete()) {
-                REQUIRE(e.client->handshake() != progress::failed);
-            }
-            e.server->feed(drain(*e.client));
-            if (!e.server->is_complete()) {
-                REQUIRE(e.server->handshake() != progress::failed);
-            }
-            e.client->feed(drain(*e.server));
-        }
+        REQUIRE(shake(*e.client, *e.server));
         REQUIRE(e.client->peek() == progress::want_more);
         CHECK(e.client->session() != nullptr);
         if (cut) {
