@@ -693,7 +693,7 @@ TEST_CASE("the end of the connection is seen while nobody reads") {
                     std::vector<std::byte> room(65'536);
                     int outq = 1;
                     while (outq > 0) {
-                        if (in - got > 131'072) { // so much waits here for sure; an acknowledgement may be delayed
+                        if (in - got > room.size()) { // so much waits here for sure; an acknowledgement may be delayed
                             got += co_await s.ours.read_some(room);
                         }
                         co_await sleep_for(0s);
