@@ -3,7 +3,7 @@
 //
 //   library -> crypto_callback -> AES-GCM: aesni.hpp | seed: getrandom() | all else: the library's own way
 //
-// The library seeds a generator for each connection, by opening, reading and closing /dev/urandom: 30 us, and a
+// The library seeds a generator for each connection, by opening, reading and closing /dev/urandom: 3 us, and a
 // connection that has been accepted fails when that was the last descriptor. getrandom() is the same source without
 // either. Unused where the library has AES instructions of its own or no callbacks. Deliberately not here: AES.
 #pragma once
