@@ -30,6 +30,15 @@ inline bool over_tls() {
     return chosen;
 }
 
+/// Whether a large set is cut down: over TLS in builds that are not optimised, where handshakes and records cost most.
+inline bool reduced() {
+#if FLUX_SANITIZED || !defined(__OPTIMIZE__)
+    return over_tls();
+#else
+    return false;
+#endif
+}
+
 /// A decorator of test cases: skipped over TLS.
 struct plain_only {
     const char* why;
@@ -168,8 +177,20 @@ public:
         return secure_ ? op(secure_->write_all(list)) : op(plain_->write_all(list));
     }
     flux::result<void> shutdown_write() noexcept { return secure_ ? secure_->shutdown_write() : plain_->shutdown_write(); }
-    void close() noexcept { secure_ ? secure_->close() : plain_->close(); }
-    void abort() noexcept { secure_ ? secure_->abort() : plain_->abort(); }
+    void close() noexcept {
+        if (secure_) {
+            secure_->close();
+        } else if (plain_) {
+            plain_->close();
+        }
+    }
+    void abort() noexcept {
+        if (secure_) {
+            secure_->abort();
+        } else if (plain_) {
+            plain_->abort();
+        }
+    }
     [[nodiscard]] bool is_open() const noexcept { return under() != nullptr && under()->is_open(); }
     void watch_hangup(flux::hangup_listener* l) noexcept { secure_ ? secure_->watch_hangup(l) : plain_->watch_hangup(l); }
     void watch_input(flux::hangup_listener* l) noexcept { secure_ ? secure_->watch_input(l) : plain_->watch_input(l); }
@@ -186,11 +207,11 @@ public:
         return under() == nullptr ? flux::result<flux::endpoint>(flux::fail(flux::errc::closed)) : under()->local_endpoint();
     }
     /// What is below TLS; null once that is closed.
-    [[nodiscard]] Next* under() noexcept { return secure_ ? secure_->next() : &*plain_; }
-    [[nodiscard]] const Next* under() const noexcept { return secure_ ? secure_->next() : &*plain_; }
+    [[nodiscard]] Next* under() noexcept { return secure_ ? secure_->next() : plain_ ? &*plain_ : nullptr; }
+    [[nodiscard]] const Next* under() const noexcept { return secure_ ? secure_->next() : plain_ ? &*plain_ : nullptr; }
 
 private:
-    std::optional<Next> plain_;
+    std::optional<Next> plain_; // neither: TLS that was moved from
     std::unique_ptr<secure_end<Next>> secure_;
 };
 
@@ -231,6 +252,7 @@ class any_listener {
 public:
     using stream_type = any_stream;
     explicit any_listener(flux::testing::memory_listener_options options = {}) : listener_(options) {}
+    explicit any_listener(flux::testing::memory_listener next) noexcept : listener_(std::move(next)) {}
     [[nodiscard]] any_accept_op accept() { return any_accept_op(listener_.accept()); }
     [[nodiscard]] flux::result<any_stream> connect() { return connected(listener_.connect()); }
     [[nodiscard]] flux::result<any_stream> connect(const flux::endpoint& from) { return connected(listener_.connect(from)); }

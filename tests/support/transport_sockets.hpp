@@ -6,8 +6,10 @@
 #include <flux/net/connect.hpp>
 #include <flux/net/destination.hpp>
 #include <flux/net/listener.hpp>
+#include <flux/net/tcp_connector.hpp>
 #include <support/transport.hpp>
 
+#include <cstdint>
 #include <memory>
 #include <utility>
 
@@ -20,19 +22,41 @@ inline flux::task<any_tcp> any_connect(flux::endpoint where) {
     co_return any_tcp::connected(std::move(stream));
 }
 
-/// A client's connector to an address: TCP, and TLS over it where the transport is that.
+/// A client's connector: TCP as programs connect, and TLS over it where the transport is that.
 class any_connector {
 public:
     using stream_type = any_tcp;
     static constexpr bool secures = false;
-    [[nodiscard]] flux::task<stream_type> connect(const flux::destination& to) { return dial(to); }
+    [[nodiscard]] flux::task<stream_type> connect(const flux::destination& to) { return secured(next_.connect(to)); }
 
 private:
-    static flux::task<stream_type> dial(flux::destination to) {
-        auto stream = co_await any_connect(flux::endpoint::parse(to.to_string()).value());
+    struct dialer {
+        using stream_type = flux::tcp_stream;
+        [[nodiscard]] flux::detail::connect_op<stream_type> dial(const flux::endpoint& to) noexcept {
+            return flux::detail::connect_op<stream_type>(to);
+        }
+    };
+    static flux::task<stream_type> secured(flux::task<flux::tcp_stream> dial) {
+        auto stream = any_tcp::connected(co_await std::move(dial));
         co_await stream.ready();
         co_return stream;
     }
+    flux::basic_tcp_connector<flux::dns_resolver, dialer> next_;
+};
+
+/// What each end of a TLS connection takes for a warm exchange of one small request and one small answer, in coroutine
+/// frames and in allocations: a stream that waits holds no buffer, so the record that came, what was in it and the record
+/// that goes are allocated, and one more by the library for either record. Nothing over plain streams.
+inline std::uint64_t tls_costs() { return over_tls() ? 5 : 0; }
+
+/// As long as it lives, what the library behind TLS allocates counts as what operator new does, in the log of counting_new.hpp.
+/// Made before there are other threads that use the library.
+class library_allocations {
+public:
+    library_allocations();
+    library_allocations(const library_allocations&) = delete;
+    library_allocations& operator=(const library_allocations&) = delete;
+    ~library_allocations();
 };
 
 // Over TLS: in transport_tls.cpp, with the types that programs have.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <flux/http/client/client_response.hpp> // also proves the header is self-contained
 
-#include <flux/testing/test_server.hpp>
+#include <support/transport_server.hpp>
 
 #include <doctest/doctest.h>
 
@@ -17,7 +17,7 @@ TEST_CASE("trailers are those of this response, not of one before that had the s
         out.add_trailer("X-Sum", "of the redirect").value();
     });
     app.get("/here", [] { return "here"; });
-    const auto done = testing::with_server(app, [](testing::memory_client& api) -> task<> {
+    const auto done = test_support::with_any_server(app, [](test_support::any_client& api) -> task<> {
         auto moved = co_await api.get("/moved").max_redirects(0);
         auto first = co_await moved.text();
         CHECK(first == "elsewhere");

@@ -4,6 +4,7 @@
 #include <flux/testing/fail_point.hpp>
 #include <flux/testing/virtual_loop.hpp>
 #include <support/canned_connector.hpp>
+#include <support/transport.hpp>
 
 #include <doctest/doctest.h>
 
@@ -11,8 +12,10 @@
 
 using namespace flux;
 using namespace std::chrono_literals;
-using test_support::canned_connector;
-using test_support::canned_peer;
+using test_support::any_stream;
+using canned_peer = test_support::basic_canned_peer<any_stream>;
+template <bool Secures = false>
+using canned_connector = test_support::canned_connector<Secures, any_stream>;
 
 namespace {
 
@@ -59,7 +62,7 @@ outcome run(canned_peer& peer, destination to = destination("a.example", 443), c
 /// Lets operations of the connection to the proxy fail.
 class faulty_connector {
 public:
-    using stream_type = testing::faulty_stream<testing::memory_stream>;
+    using stream_type = testing::faulty_stream<any_stream>;
     static constexpr bool secures = false;
     faulty_connector(canned_peer& p, testing::fail_plan& plan) : peer_(&p), plan_(&plan) {}
     task<stream_type> connect(const destination& to) { return run(peer_, plan_, to); }

@@ -2,7 +2,7 @@
 #include <flux/http/client/request_upload.hpp> // also proves the header is self-contained
 
 #include <flux/coro/sleep.hpp>
-#include <flux/testing/test_server.hpp>
+#include <support/transport_server.hpp>
 
 #include <http/client/memory_connector.hpp>
 
@@ -13,9 +13,9 @@
 
 using namespace flux;
 using namespace std::chrono_literals;
-using flux::testing::memory_client;
-using flux::testing::test_server_options;
-using flux::testing::with_server;
+using test_support::any_client;
+using test_support::test_server_options;
+using test_support::with_any_server;
 
 namespace {
 
@@ -67,9 +67,9 @@ TEST_CASE("a server may answer while it reads") {
         options.loop.shuffle_seed = seed;
         options.streams.always_suspend = seed % 2 != 0;
         options.streams.max_read = seed % 3 == 2 ? 4000 : 0;
-        auto done = with_server(
+        auto done = with_any_server(
             app,
-            [](memory_client& api) -> task<> {
+            [](any_client& api) -> task<> {
                 const std::string large = pattern(1'500'000);
                 auto back = co_await api.post("/echo").body(large).text();
                 CHECK((back == large));
@@ -100,9 +100,9 @@ TEST_CASE("what is kept of an answer is limited; a server that waits for more is
     const http::router app = echoes();
     test_server_options options;
     options.client.progress_timeout = 5s;
-    auto done = with_server(
+    auto done = with_any_server(
         app,
-        [](memory_client& api) -> task<> {
+        [](any_client& api) -> task<> {
             auto much = co_await attempt(api.post("/much/5000000").body(pattern(200'000)).text());
             REQUIRE(!much);
             CHECK(much.error().kind() == error_kind::timeout);

@@ -3,7 +3,7 @@
 
 #include <flux/coro/sleep.hpp>
 #include <flux/net/read.hpp>
-#include <flux/testing/test_server.hpp>
+#include <support/transport_server.hpp>
 
 #include <doctest/doctest.h>
 
@@ -13,9 +13,10 @@
 
 using namespace flux;
 using namespace std::chrono_literals;
-using flux::testing::memory_client;
-using flux::testing::test_server_options;
-using flux::testing::while_serving;
+using test_support::any_client;
+using test_support::test_server_options;
+using test_support::while_any_serves;
+using test_support::with_any_server;
 
 namespace {
 
@@ -98,12 +99,12 @@ http::router behind() {
 template <class Test>
 result<void> through_proxy_to(const http::router& inner, Test test, const http::reverse_proxy_options& how = {},
                               const test_server_options& options = {}) {
-    auto outer = [&](memory_client& up) -> task<> {
+    auto outer = [&](any_client& up) -> task<> {
         http::router front;
         front.any("/{rest...}", http::reverse_proxy(up, "http://up.local/base/", how));
-        co_await while_serving(front, test, options);
+        co_await while_any_serves(front, test, options);
     };
-    return testing::with_server(inner, outer, options);
+    return with_any_server(inner, outer, options);
 }
 template <class Test>
 result<void> through_proxy(Test test, const http::reverse_proxy_options& how = {}, const test_server_options& options = {}) {
@@ -115,7 +116,7 @@ result<void> through_proxy(Test test, const http::reverse_proxy_options& how = {
 TEST_SUITE("http/proxy/reverse_proxy") {
 
 TEST_CASE("method, path and query go on as they came, behind the path of the upstream") {
-    auto done = through_proxy([](memory_client& api) -> task<> {
+    auto done = through_proxy([](any_client& api) -> task<> {
         auto page = co_await api.request("PROPFIND", "/show/a%2Fb/c?x=1&y=%20").text();
         INFO(page);
         CHECK(page.starts_with("PROPFIND /base/show/a%2Fb/c?x=1&y=%20\n"));
@@ -124,7 +125,7 @@ TEST_CASE("method, path and query go on as they came, behind the path of the ups
 }
 
 TEST_CASE("fields of the hop stay here, all others go on in order [RFC 9110 7.6.1]") {
-    auto done = through_proxy([](memory_client& api) -> task<> {
+    auto done = through_proxy([](any_client& api) -> task<> {
         auto ask = api.get("/show/x");
         ask.header("Keep-Alive", "timeout=3").header("Proxy-Authorization", "Basic x").header("TE", "gzip, trailers");
         ask.header("X-One", "1").add_header("X-One", "2").header("Authorization", "Bearer t").header("Via", "1.0 other");
@@ -150,7 +151,7 @@ TEST_CASE("what is said of the client is a choice") {
     how.forwarded = http::forwarded_fields::append;
     how.keep_host = false;
     how.via = {};
-    auto ask_it = [](memory_client& api) -> task<> {
+    auto ask_it = [](any_client& api) -> task<> {
         auto page = co_await api.get("/show/x").header("X-Forwarded-For", "6.6.6.6").text();
         CHECK(holds(page, "X-Forwarded-For: 6.6.6.6, 127.0.0.1\n"));
         CHECK(holds(page, "Host: up.local\n"));
@@ -158,7 +159,7 @@ TEST_CASE("what is said of the client is a choice") {
     };
     CHECK(through_proxy(ask_it, how));
     how.forwarded = http::forwarded_fields::none;
-    auto ask_none = [](memory_client& api) -> task<> {
+    auto ask_none = [](any_client& api) -> task<> {
         auto page = co_await api.get("/show/x").header("X-Forwarded-For", "6.6.6.6").text();
         CHECK_FALSE(holds(page, "orwarded"));
     };
@@ -166,7 +167,7 @@ TEST_CASE("what is said of the client is a choice") {
 }
 
 TEST_CASE("the answer comes back without its hop") {
-    auto done = through_proxy([](memory_client& api) -> task<> {
+    auto done = through_proxy([](any_client& api) -> task<> {
         auto r = co_await api.get("/known");
         CHECK(r.code() == http::status::ok);
         CHECK(r.header("X-Kept") == "2");
@@ -199,7 +200,7 @@ TEST_CASE("bodies and trailers are streamed both ways") {
         options.streams.always_suspend = seed % 2 != 0;
         options.streams.max_read = seed % 3 == 2 ? 100 : 0;
         auto done = through_proxy(
-            [](memory_client& api) -> task<> {
+            [](any_client& api) -> task<> {
                 std::string large(200'000, 'x');
                 auto fixed = co_await api.post("/size").body(large).text();
                 CHECK(fixed == "200000");
@@ -227,7 +228,7 @@ TEST_CASE("bodies and trailers are streamed both ways") {
 }
 
 TEST_CASE("an event stream is not held back") {
-    auto done = through_proxy([](memory_client& api) -> task<> {
+    auto done = through_proxy([](any_client& api) -> task<> {
         auto ctx = co_await this_context();
         const auto start = ctx.home().now();
         auto r = co_await api.get("/ticks");
@@ -245,7 +246,7 @@ TEST_CASE("what goes wrong behind is 502, 504, or an answer that breaks off") {
     test_server_options options;
     options.client.first_byte_timeout = 60s;
     auto done = through_proxy(
-        [](memory_client& api) -> task<> {
+        [](any_client& api) -> task<> {
             auto r = co_await api.get("/breaks");
             CHECK(r.code() == http::status::ok);
             auto text = co_await attempt(r.text());
@@ -257,28 +258,28 @@ TEST_CASE("what goes wrong behind is 502, 504, or an answer that breaks off") {
         {}, options);
     CHECK(done);
 
-    auto nobody = [](memory_client&) -> task<> {
+    auto nobody = [](any_client&) -> task<> {
         http::client_options short_time;
         short_time.first_byte_timeout = 5s;
         testing::memory_listener silent{testing::memory_listener_options()};
         testing::memory_listener closed{testing::memory_listener_options()};
-        memory_client no_server(short_time, testing::memory_connector(closed));
-        memory_client no_answer(short_time, testing::memory_connector(silent));
+        any_client no_server(short_time, test_support::any_memory_connector(closed));
+        any_client no_answer(short_time, test_support::any_memory_connector(silent));
         closed.close();
         http::router front;
         front.any("/closed/{rest...}", http::reverse_proxy(no_server, "http://up.local"));
         front.any("/silent/{rest...}", http::reverse_proxy(no_answer, "http://up.local"));
-        auto test = [](memory_client& api) -> task<> {
+        auto test = [](any_client& api) -> task<> {
             auto refused = co_await api.get("/closed/x");
             CHECK(refused.code() == http::status::bad_gateway);
             auto late = co_await api.get("/silent/x");
             CHECK(late.code() == http::status::gateway_timeout);
         };
         const test_server_options defaults;
-        co_await while_serving(front, test, defaults);
+        co_await while_any_serves(front, test, defaults);
     };
     const http::router none;
-    CHECK(testing::with_server(none, nobody));
+    CHECK(with_any_server(none, nobody));
     CHECK_THROWS_AS(http::reverse_proxy(http::client(), "nonsense"), error);
     CHECK_THROWS_AS(http::reverse_proxy(http::client(), "http://a.test/?q=1"), error);
 }
@@ -297,7 +298,7 @@ TEST_CASE("who leaves in front ends what was asked behind, and half a request is
         got = text ? "all" : "a part";
         co_return "read";
     });
-    const auto done = through_proxy_to(inner, [&](memory_client& api) -> task<> {
+    const auto done = through_proxy_to(inner, [&](any_client& api) -> task<> {
         auto waiting = co_await attempt(with_timeout(1s, api.get("/wait").text()));
         CHECK_FALSE(waiting);
         for (const bool chunked : {false, true}) {
@@ -323,7 +324,7 @@ TEST_CASE("who leaves in front ends what was asked behind, and half a request is
 TEST_CASE("a refusal that comes before the request was sent on goes back at once") {
     http::router inner;
     inner.post("/base/refuse", [](http::request&) { return http::response(http::status::content_too_large); });
-    const auto done = through_proxy_to(inner, [](memory_client& api) -> task<> {
+    const auto done = through_proxy_to(inner, [](any_client& api) -> task<> {
         auto ctx = co_await this_context();
         const auto start = ctx.home().now();
         auto ask = api.post("/refuse");
@@ -342,7 +343,7 @@ TEST_CASE("a refusal that comes before the request was sent on goes back at once
 }
 
 TEST_CASE("an upgrade is relayed until both sides have ended [RFC 9110 7.8]") {
-    auto done = through_proxy([](memory_client& api) -> task<> {
+    auto done = through_proxy([](any_client& api) -> task<> {
         auto r = co_await api.get("/socket").upgrade("websocket").header("Sec-WebSocket-Version", "13");
         REQUIRE(r.is_switched());
         CHECK(r.code() == http::status::switching_protocols);
@@ -372,7 +373,7 @@ TEST_CASE("an upgrade is relayed until both sides have ended [RFC 9110 7.8]") {
 
 TEST_CASE("requests and answers can be changed on their way") {
     const http::router inner = behind();
-    auto outer = [&](memory_client& up) -> task<> {
+    auto outer = [&](any_client& up) -> task<> {
         auto proxy = http::reverse_proxy(up, "http://up.local/base")
                          .on_request([](http::request&, http::client_request& ask) { ask.header("X-Added", "here"); })
                          .on_answer([](http::request&, const http::client_response& r, http::response& out) {
@@ -380,16 +381,16 @@ TEST_CASE("requests and answers can be changed on their way") {
                          });
         http::router front;
         front.any("/{rest...}", std::move(proxy));
-        auto test = [](memory_client& api) -> task<> {
+        auto test = [](any_client& api) -> task<> {
             auto r = co_await api.get("/show/x");
             CHECK(r.header("X-Was") == "200");
             auto text = co_await r.text();
             CHECK(holds(text, "X-Added: here\n"));
         };
         const test_server_options defaults;
-        co_await while_serving(front, test, defaults);
+        co_await while_any_serves(front, test, defaults);
     };
-    CHECK(testing::with_server(inner, outer));
+    CHECK(with_any_server(inner, outer));
 }
 
 }

@@ -5,16 +5,13 @@
 #include "support/counting_new.hpp"
 
 #include <flux/net/listener.hpp>
+#include <support/transport_sockets.hpp>
 
 #include <doctest/doctest.h>
 
 #include <string>
 #include <thread>
 #include <vector>
-
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 using namespace flux;
 
@@ -27,41 +24,38 @@ struct counters {
     std::uint64_t enters = 0;
 };
 
-// A client with blocking sockets: every round asks on all connections, then reads all answers.
-class plain_client {
+// Every round asks on all connections, then reads all answers.
+class keep_alive_client {
 public:
-    plain_client(std::uint16_t port, std::size_t connections) {
+    task<> connect(endpoint where, std::size_t connections) {
         for (std::size_t i = 0; i < connections; ++i) {
-            unique_fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-            ::sockaddr_storage address{};
-            const ::socklen_t size = endpoint::loopback(port).to_sockaddr(address);
-            ok_ = ok_ && ::connect(fd.get(), reinterpret_cast<const ::sockaddr*>(&address), size) == 0;
-            sockets_.push_back(std::move(fd));
+            auto stream = co_await test_support::any_connect(where);
+            co_await stream.ready();
+            streams_.push_back(std::move(stream));
         }
     }
-    void rounds(int n, std::string_view request) {
+    task<> rounds(int n, std::string_view request) {
         for (int i = 0; i < n; ++i) {
-            for (const unique_fd& fd : sockets_) {
-                ok_ = ok_ && ::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) == static_cast<::ssize_t>(request.size());
+            for (auto& stream : streams_) {
+                co_await stream.write_all(as_octets(request));
             }
-            for (const unique_fd& fd : sockets_) {
-                read_answer(fd.get());
+            for (auto& stream : streams_) {
+                co_await read_answer(stream);
             }
         }
     }
-    void one(std::string_view request) {
-        ok_ = ok_ && ::send(sockets_[0].get(), request.data(), request.size(), MSG_NOSIGNAL) > 0;
-        read_answer(sockets_[0].get());
+    task<> one(std::string_view request) {
+        co_await streams_[0].write_all(as_octets(request));
+        co_await read_answer(streams_[0]);
     }
     [[nodiscard]] bool ok() const noexcept { return ok_; }
 
 private:
-    void read_answer(int fd) {
-        char octets[512];
-        const ::ssize_t n = ::recv(fd, octets, sizeof octets, 0);
-        ok_ = ok_ && n > 12 && std::string_view(octets, 12) == "HTTP/1.1 200";
+    task<> read_answer(test_support::any_tcp& from) {
+        const auto octets = co_await from.receive();
+        ok_ = ok_ && as_text(octets.octets()).starts_with("HTTP/1.1 200");
     }
-    std::vector<unique_fd> sockets_;
+    std::vector<test_support::any_tcp> streams_;
     bool ok_ = true;
 };
 
@@ -72,8 +66,12 @@ std::uint64_t allocations_so_far() {
 struct measured {
     counters per_run;
     std::uint64_t requests = 0;
+    std::uint64_t connections = 0;
     bool ok = false;
 };
+
+// One mark lies between the two, and once more as many frames as at any time before may be in use.
+std::uint64_t of_tls(const measured& m) { return test_support::tls_costs() * (m.requests + 1 + m.connections); }
 
 // Serves `rounds` rounds on `connections` keep-alive connections after a warm-up, counted between two marks.
 measured measure(std::string_view path, std::size_t connections, int rounds) {
@@ -88,21 +86,29 @@ measured measure(std::string_view path, std::size_t connections, int rounds) {
         return "marked";
     });
     auto listener = tcp_listener::listen(home, endpoint::loopback(0)).value();
-    const std::uint16_t port = listener.local_endpoint().value().port();
-    http::basic_server<tcp_listener> server(app);
+    const endpoint where = listener.local_endpoint().value();
+    const test_support::library_allocations counted;
+    const auto server = test_support::make_server(app);
     measured out;
     const std::string request = "GET " + std::string(path) + " HTTP/1.1\r\nHost: a\r\n\r\n";
-    std::thread client_thread([&] {
-        plain_client client(port, connections);
-        client.rounds(20, request);
-        client.one("GET /mark HTTP/1.1\r\nHost: a\r\n\r\n");
-        client.rounds(rounds, request);
-        client.one("GET /mark HTTP/1.1\r\nHost: a\r\n\r\n");
+    const auto ask = [&]() -> task<> {
+        constexpr std::string_view mark = "GET /mark HTTP/1.1\r\nHost: a\r\n\r\n";
+        keep_alive_client client;
+        co_await client.connect(where, connections);
+        co_await client.rounds(20, request);
+        co_await client.one(mark);
+        co_await client.rounds(rounds, request);
+        co_await client.one(mark);
         out.ok = client.ok();
+    };
+    std::thread client_thread([&] {
+        reactor own;
+        own.run(ask());
         home.post([&home] { home.root().stop(stop_reason::shutdown); });
     });
-    home.run(server.serve(std::move(listener)));
+    home.run(server->serve(std::move(listener)));
     client_thread.join();
+    out.connections = connections;
     out.requests = connections * static_cast<std::size_t>(rounds);
     out.per_run = {marks[1].allocations - marks[0].allocations, marks[1].frames - marks[0].frames,
                    marks[1].turns - marks[0].turns, marks[1].enters - marks[0].enters};
@@ -113,21 +119,21 @@ measured measure(std::string_view path, std::size_t connections, int rounds) {
 
 TEST_SUITE_BEGIN("http/server/hot_path");
 
-TEST_CASE("a warm keep-alive GET allocates nothing and needs no coroutine frame of its own") {
+TEST_CASE("a warm keep-alive GET allocates nothing and needs no coroutine frame of its own; over TLS it takes 5 of either") {
     const measured m = measure("/", 8, 200);
     CHECK(m.ok);
-    CHECK(m.per_run.frames == 0);
+    CHECK(m.per_run.frames <= of_tls(m));
     if (test_support::allocations_are_counted()) {
-        CHECK(m.per_run.allocations == 0);
+        CHECK(m.per_run.allocations <= of_tls(m));
     }
 }
 
-TEST_CASE("a warm GET of an asynchronous handler allocates nothing and takes at most 4 frames") {
+TEST_CASE("a warm GET of an asynchronous handler allocates nothing and takes at most 4 frames; over TLS 5 of either more") {
     const measured m = measure("/async", 8, 200);
     CHECK(m.ok);
-    CHECK(m.per_run.frames <= 4 * m.requests);
+    CHECK(m.per_run.frames <= 4 * m.requests + of_tls(m));
     if (test_support::allocations_are_counted()) {
-        CHECK(m.per_run.allocations == 0);
+        CHECK(m.per_run.allocations <= of_tls(m));
     }
 }
 
