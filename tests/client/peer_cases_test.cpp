@@ -330,7 +330,7 @@ TEST_SUITE("client/peer_cases") {
                 continue;
             }
             ++count;
-            const std::uint64_t orders = test_support::over_tls() ? 2 : 4; // a handshake each
+            const std::uint64_t orders = test_support::reduced() ? 2 : 4; // over TLS a handshake each
             for (std::uint64_t shuffle = 0; shuffle < orders; ++shuffle) {
                 for (const std::size_t max_read : {0U, 1U}) {
                     const std::string problems = run(c, shuffle, max_read);

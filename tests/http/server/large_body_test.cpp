@@ -20,7 +20,7 @@ using test_support::run;
 
 namespace {
 
-const std::uint64_t octets = (FLUX_SANITIZED ? 1U << 28 : 1U << 30) >> (test_support::over_tls() ? 4 : 0);
+const std::uint64_t octets = (FLUX_SANITIZED ? 1U << 28 : 1U << 30) >> (test_support::reduced() ? 4 : 0);
 constexpr std::size_t piece = 1U << 20;
 constexpr std::size_t allowed_growth = 12U << 20; // the shared receive buffers, touched for the first time: 4 MiB
 
