@@ -5,20 +5,9 @@
 #   bench/bodies.sh [SLICES]     per row (default 60); servers on CPU 0, the client on CPU 1, all loopback
 #
 # Prints a line per server; the last of each group is what the others are compared with (x). Ends by itself.
-set -euo pipefail
-cd "$(dirname "$0")/.."
+. "$(dirname "$0")/lib.sh"
 slices=${1:-60}
-work=$(mktemp -d)
-pids=()
-finish() {
-    for p in "${pids[@]}"; do kill "$p" 2>/dev/null || true; done
-    wait 2>/dev/null || true
-    rm -rf "$work"
-}
-trap finish EXIT
-for tool in nginx python3 taskset g++; do
-    command -v "$tool" >/dev/null || { echo "bench/bodies.sh needs $tool"; exit 77; }
-done
+need nginx python3 taskset g++
 
 cat >"$work/memory.cpp" <<'CPP'
 #include <flux.hpp>

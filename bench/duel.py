@@ -9,18 +9,11 @@ state of congestion control that costs several times as much and lasts), and rea
 after. Prints for each server the median, the smallest, and the median of the
 ratios to the last server's slice beside it.
 """
-import os
 import socket
 import statistics
 import sys
 
-
-def cpu_ns(pid):
-    total = 0
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{thread}/schedstat", encoding="ascii") as f:
-            total += int(f.read().split()[0])
-    return total
+from cpu_time import cpu_ns
 
 
 class Server:

@@ -8,20 +8,9 @@
 # the servers and reports medians of per-round ratios: slow phases of the machine hit all alike. CPU time per request
 # first, requests per second second. A second binary in FLUX_BASE joins as another column (a build to compare with).
 # Prints one table; ends by itself.
-set -euo pipefail
-cd "$(dirname "$0")/.."
+. "$(dirname "$0")/lib.sh"
 seconds=${1:-6}
-work=$(mktemp -d)
-pids=()
-finish() {
-    for p in "${pids[@]}"; do kill "$p" 2>/dev/null || true; done
-    wait 2>/dev/null || true
-    rm -rf "$work"
-}
-trap finish EXIT
-for tool in nginx wrk taskset g++ curl; do
-    command -v "$tool" >/dev/null || { echo "bench/http.sh needs $tool"; exit 77; }
-done
+need nginx wrk taskset g++ curl
 ulimit -n 20000
 
 hello=${2:-$work/hello}

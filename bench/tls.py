@@ -11,7 +11,6 @@ Prints for each server the median of the time per operation, the least, and the 
 slice beside it. Every handshake is checked: TLS 1.3, AES-128-GCM, and whether it was resumed. A server whose processes are
 several (nginx: the worker does the work) is named by the one that works.
 """
-import os
 import re
 import socket
 import ssl
@@ -19,13 +18,7 @@ import statistics
 import subprocess
 import sys
 
-
-def cpu_ns(pid):
-    total = 0
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{thread}/schedstat", encoding="ascii") as f:
-            total += int(f.read().split()[0])
-    return total
+from cpu_time import cpu_ns
 
 
 def context(ca):

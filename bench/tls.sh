@@ -7,20 +7,9 @@
 # Prints CPU time of the servers per operation; x: median of the ratios to the last line of a group. "soft" is the same
 # program with flux's AES-GCM callback taken out. Then the resident memory of idle connections. FLUX_BASE: another build of
 # the program below to compare with (or "-" to print the program). IDLE: idle connections (default 10000). Ends by itself.
-set -euo pipefail
-cd "$(dirname "$0")/.."
+. "$(dirname "$0")/lib.sh"
 slices=${1:-20}
-work=$(mktemp -d)
-pids=()
-finish() {
-    for p in "${pids[@]}"; do kill "$p" 2>/dev/null || true; done
-    wait 2>/dev/null || true
-    rm -rf "$work"
-}
-trap finish EXIT
-for tool in nginx python3 wrk openssl taskset g++; do
-    command -v "$tool" >/dev/null || { echo "bench/tls.sh needs $tool"; exit 77; }
-done
+need nginx python3 wrk openssl taskset g++
 ulimit -n "$(ulimit -Hn)"
 
 cat >"$work/program.cpp" <<'CPP'
