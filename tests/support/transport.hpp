@@ -191,7 +191,10 @@ public:
             plain_->abort();
         }
     }
-    [[nodiscard]] bool is_open() const noexcept { return under() != nullptr && under()->is_open(); }
+    [[nodiscard]] bool is_open() const noexcept {
+        const Next* const next = under();
+        return next != nullptr && next->is_open();
+    }
     void watch_hangup(flux::hangup_listener* l) noexcept { secure_ ? secure_->watch_hangup(l) : plain_->watch_hangup(l); }
     void watch_input(flux::hangup_listener* l) noexcept { secure_ ? secure_->watch_input(l) : plain_->watch_input(l); }
     [[nodiscard]] flux::received try_receive()
@@ -201,10 +204,12 @@ public:
     }
     [[nodiscard]] bool has_input() noexcept { return secure_ ? secure_->has_input() : plain_->has_input(); }
     [[nodiscard]] flux::result<flux::endpoint> peer_endpoint() const {
-        return under() == nullptr ? flux::result<flux::endpoint>(flux::fail(flux::errc::closed)) : under()->peer_endpoint();
+        const Next* const next = under();
+        return next == nullptr ? flux::result<flux::endpoint>(flux::fail(flux::errc::closed)) : next->peer_endpoint();
     }
     [[nodiscard]] flux::result<flux::endpoint> local_endpoint() const {
-        return under() == nullptr ? flux::result<flux::endpoint>(flux::fail(flux::errc::closed)) : under()->local_endpoint();
+        const Next* const next = under();
+        return next == nullptr ? flux::result<flux::endpoint>(flux::fail(flux::errc::closed)) : next->local_endpoint();
     }
     /// What is below TLS; null once that is closed.
     [[nodiscard]] Next* under() noexcept { return secure_ ? secure_->next() : plain_ ? &*plain_ : nullptr; }
