@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Sourced behind server.sh by the tests that put proxies in front of a server.
+# Sourced behind server.sh by the tests that take proxies: free ports, and waiting until somebody listens there.
 free_port() { # below those that outgoing connections get, or one of them may have it by the time it is used
     python3 -c 'import random, socket
 while True:

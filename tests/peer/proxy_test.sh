@@ -3,29 +3,10 @@
 # flux_get through real proxies: tinyproxy (absolute-form and CONNECT, with and without credentials, refusals) and
 # microsocks (SOCKS 5, names and addresses), plain and with TLS to the target.
 . "$(dirname "$0")/server.sh"
+. "$(dirname "$0")/proxies.sh"
 need tinyproxy microsocks python3 openssl
 get=$build/examples/flux_get
 
-# Below the ports that outgoing connections get, or one of those may have it by the time it is used.
-free_port() {
-    python3 -c 'import random, socket
-while True:
-    p = random.randint(12000, 32000)
-    with socket.socket() as s:
-        try:
-            s.bind(("127.0.0.1", p))
-        except OSError:
-            continue
-        print(p)
-        break'
-}
-wait_for() { # PORT
-    for _ in $(seq 500); do
-        (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return
-        sleep 0.02
-    done
-    fail "nobody listens on $1"
-}
 start_tinyproxy() { # NAME LINE...: sets port_of_proxy
     local name=$1
     shift
