@@ -186,7 +186,9 @@ task<> slow_client(reactor* home, std::string path, std::size_t* got) {
     options.write_timeout = 500ms;
     auto use = [&](test_support::any_tcp& stream, const http::server_stats&) -> task<> {
         const int little = 65'536;
-        ::setsockopt(stream.under()->native_handle(), SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
+        const auto* const below = stream.under();
+        const int fd = below == nullptr ? -1 : below->native_handle();
+        CHECK(::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &little, sizeof little) == 0);
         const std::string request = request_for(path);
         co_await stream.write_all(as_octets(request));
         std::vector<std::byte> buffer(131'072);
