@@ -50,6 +50,12 @@ task<std::string> answer(test_support::any_stream* from) {
 
 bool begins_with(const std::string& text, std::string_view start) { return text.compare(0, start.size(), start) == 0; }
 
+task<> is_served(test_support::any_stream* by) {
+    co_await by->write_all(as_octets(get_root));
+    const std::string got = co_await answer(by);
+    CHECK(begins_with(got, "HTTP/1.1 200"));
+}
+
 // A server that runs.
 struct running {
     running(context ctx, test_support::any_listener& l, const http::router& app, const http::server_options& options)
@@ -98,9 +104,7 @@ TEST_CASE("a stop closes idle connections, answers what is in flight with Connec
         auto idle = s.listener.connect().value();
         auto busy = s.listener.connect().value();
         auto upload = s.listener.connect().value();
-        co_await idle.write_all(as_octets(get_root));
-        const std::string first = co_await answer(&idle);
-        CHECK(begins_with(first, "HTTP/1.1 200"));
+        co_await is_served(&idle);
         co_await busy.write_all(as_octets("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"));
         co_await upload.write_all(as_octets("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc"));
         co_await sleep_for(1s);
@@ -147,9 +151,7 @@ TEST_CASE("running out of descriptors backs off and goes on") {
             co_await sleep_for(300ms);
         }
         auto client = s.listener.connect().value();
-        co_await client.write_all(as_octets(get_root));
-        const std::string got = co_await answer(&client);
-        CHECK(begins_with(got, "HTTP/1.1 200"));
+        co_await is_served(&client);
         CHECK(s.server.stats().accept_errors > 0);
         client.close();
         s.stop();
@@ -170,16 +172,12 @@ TEST_CASE("connections over the limit are answered 503 and closed; the others go
         CHECK(begins_with(refused, "HTTP/1.1 503"));
         const std::string end = co_await answer(&c);
         CHECK(end.empty());
-        co_await b.write_all(as_octets(get_root));
-        const std::string served = co_await answer(&b);
-        CHECK(begins_with(served, "HTTP/1.1 200"));
+        co_await is_served(&b);
         CHECK(s.server.stats().refused == 1);
         a.close();
         co_await sleep_for(10ms);
         auto d = s.listener.connect().value();
-        co_await d.write_all(as_octets(get_root));
-        const std::string again = co_await answer(&d);
-        CHECK(begins_with(again, "HTTP/1.1 200"));
+        co_await is_served(&d);
         b.close();
         c.close();
         d.close();
@@ -202,9 +200,7 @@ TEST_CASE("by choice, connections over the limit wait until one ends") {
         CHECK((below != nullptr && !below->has_input()));
         CHECK(s.server.stats().connections == 2);
         a.close();
-        co_await c.write_all(as_octets(get_root));
-        const std::string served = co_await answer(&c);
-        CHECK(begins_with(served, "HTTP/1.1 200"));
+        co_await is_served(&c);
         CHECK(s.server.stats().refused == 0);
         // A server that waits for room can be stopped.
         s.stop();
@@ -234,9 +230,7 @@ TEST_CASE("one peer has so many connections and no more; others are not concerne
         b.close();
         co_await sleep_for(10ms);
         auto e = from("192.0.2.1:4");
-        co_await e.write_all(as_octets(get_root));
-        const std::string again = co_await answer(&e);
-        CHECK(begins_with(again, "HTTP/1.1 200"));
+        co_await is_served(&e);
         CHECK(s.server.stats().refused == 1);
         a.close();
         c.close();
@@ -276,9 +270,7 @@ TEST_CASE("a head that has begun to arrive has a moment to become whole when the
         auto fresh = s.listener.connect().value();
         auto whole = s.listener.connect().value();
         auto late = s.listener.connect().value();
-        co_await used.write_all(as_octets(get_root));
-        const std::string first = co_await answer(&used);
-        CHECK(begins_with(first, "HTTP/1.1 200"));
+        co_await is_served(&used);
         co_await used.write_all(as_octets("GET / HTTP/1.1\r\nHost"));
         co_await fresh.write_all(as_octets("GET / HTTP/1.1\r\nHost"));
         co_await whole.write_all(as_octets("GET / HTTP/1.1\r\nHost"));
