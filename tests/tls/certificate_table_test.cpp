@@ -10,6 +10,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 using namespace flux;
 using namespace std::chrono_literals;
@@ -277,6 +278,93 @@ TEST_CASE("files that change leave names and default to the identities that have
     CHECK(shown(config, "common.test") == "CN=common");
     CHECK(shown(config, "any.test") == ""); // shown by the default, which is no certificate for it
     CHECK(config->find("any.test")->chain().front().subject == "CN=common");
+}
+
+TEST_CASE("contexts are replaced at once, and what one has no more goes to the heir that has it") {
+    const auto a = context_of(named("a", "DNS:a.test"));
+    const auto ax = context_of(named("ax", "DNS:a.test,DNS:x.test,DNS:y.test"));
+    const auto b = context_of(named("b", "DNS:b.test"));
+    const auto bx = context_of(named("bx", "DNS:b.test,DNS:X.test"));
+    const auto cy = context_of(named("cy", "DNS:c.test,DNS:y.test"));
+    for (const bool taker_first : {false, true}) {
+        CAPTURE(taker_first);
+        tls::certificate_table table;
+        table.set_all(cy);
+        table.set_all(b);
+        table.set_all(ax); // y.test is its own now
+        table.set_default(ax);
+        table.replace(taker_first ? std::vector<tls::certificate_table::replacement>{{b, bx}, {ax, a}}
+                                  : std::vector<tls::certificate_table::replacement>{{ax, a}, {b, bx}},
+                      {bx, cy, a});
+        CHECK(table.find("a.test") == a);
+        CHECK(table.find("b.test") == bx);
+        CHECK(table.find("x.test") == bx);
+        CHECK(table.find("y.test") == cy);
+        CHECK(table.find("other.test") == a);
+    }
+    tls::certificate_table table;
+    table.set_all(ax);
+    table.replace(ax, a);
+    CHECK(table.find("x.test") == nullptr);
+}
+
+TEST_CASE("a name that moves from one certificate to another is served by it, whichever of the files changed first") {
+    int stamp = 0;
+    const auto put = [&](const std::string& path, const cert_lab::pair& p) {
+        lab().run("cp " + p.chain + " " + path + "; cp " + p.key + " " + path + ".key; touch -d '2026-01-01 00:00:" +
+                  std::to_string(++stamp) + "' " + path);
+    };
+    const std::string one = lab().path("one.pem");
+    const std::string two = lab().path("two.pem");
+    const auto& a = named("a", "DNS:a.test");
+    const auto& a_again = named("a_again", "DNS:a.test");
+    const auto& ax = named("a_x", "DNS:a.test,DNS:x.test");
+    const auto& b = named("b", "DNS:b.test");
+    const auto& bx = named("b_x", "DNS:b.test,DNS:x.test");
+    const auto& bx_again = named("b_x_again", "DNS:b.test,DNS:x.test");
+    enum class order { giver_first, taker_first, at_once, overlap };
+    for (const order o : {order::giver_first, order::taker_first, order::at_once, order::overlap}) {
+        CAPTURE(static_cast<int>(o));
+        put(one, ax);
+        put(two, o == order::overlap ? bx : b);
+        auto config = std::make_shared<tls::server_config>();
+        tls::certificate_files files;
+        // What is added last has what both have.
+        for (const std::string& file : o == order::overlap ? std::vector{two, one} : std::vector{one, two}) {
+            REQUIRE(files.add(config->table(), tls::server_settings(tls::identity::files(file, file + ".key")), false));
+        }
+        const auto served = [&](const char* name) {
+            const auto context = config->find(name);
+            return context == nullptr ? std::string() : context->chain().front().subject;
+        };
+        CHECK(served("x.test") == "CN=a_x");
+        const unsigned at_a_look = o == order::at_once ? 2 : 1;
+        if (o == order::taker_first || o == order::at_once) {
+            put(two, bx);
+            if (o == order::taker_first) {
+                CHECK(files.check(config->table()) == 1);
+                CHECK(served("x.test") == "CN=a_x");
+            }
+        }
+        put(one, a);
+        CHECK(files.check(config->table()) == at_a_look);
+        CHECK(served("a.test") == "CN=a");
+        CHECK(served("x.test") == (o == order::giver_first ? "" : "CN=b_x"));
+        if (o == order::giver_first) {
+            put(two, bx);
+            CHECK(files.check(config->table()) == 1);
+            CHECK(served("x.test") == "CN=b_x");
+        }
+        put(two, bx_again);
+        CHECK(files.check(config->table()) == 1);
+        CHECK(served("x.test") == "CN=b_x_again");
+        config->table().remove("x.test"); // and it stays out
+        put(one, a_again);
+        put(two, bx);
+        CHECK(files.check(config->table()) == 2);
+        CHECK(served("x.test") == "");
+        CHECK(served("b.test") == "CN=b_x");
+    }
 }
 
 TEST_CASE("a handshake that is stopped while the hook waits was stopped, and not refused") {

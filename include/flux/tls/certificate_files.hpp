@@ -11,8 +11,10 @@
 
 #include <flux/tls/certificate_table.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <ctime>
 #include <memory>
 #include <mutex>
@@ -50,7 +52,9 @@ public:
     explicit certificate_files(milliseconds every = milliseconds(500)) : every_(every) {}
 
     /// Loads `settings`, enters it by the names of its certificate, and follows its files from now on. What the files
-    /// become replaces what they were, and takes no name and no default from another entry.
+    /// become replaces what they were, and takes no name and no default from another entry. A name that it has no more
+    /// goes to the one added last of those followed here that have it. A name taken out by table.remove() stays out
+    /// until it is new in a certificate.
     /// Params   as_default  also for clients that ask for no name, or another one.
     /// Errors   those of server_context::make; nothing is followed then.
     [[nodiscard]] result<void> add(certificate_table& table, const server_settings& settings, bool as_default = true) {
@@ -64,9 +68,10 @@ public:
         if (!made) {
             return flux::fail(std::move(made).error());
         }
-        f.take(*std::move(made));
+        f.context = *std::move(made);
+        f.status = f.served_by(*f.context);
+        const server_context_ptr context = f.context;
         followed_.push_back(std::move(f));
-        const server_context_ptr& context = followed_.back().context;
         table.set_all(context);
         if (as_default) {
             table.set_default(context);
@@ -112,14 +117,23 @@ private:
     };
     struct followed {
         explicit followed(const server_settings& s) : settings(s) { status.file = s.own.chain().path(); }
-        void take(server_context_ptr made) {
-            status.names = made->chain().front().dns_names;
-            status.expires = made->expires();
-            status.staple_expires = made->staple_expires();
-            context = std::move(made);
+        [[nodiscard]] certificate_status served_by(const server_context& now) const {
+            certificate_status s = status;
+            s.names = now.chain().front().dns_names;
+            s.expires = now.expires();
+            s.staple_expires = now.staple_expires();
+            s.last_failure.clear();
+            return s;
         }
         server_settings settings;
         server_context_ptr context; // what is served
+        std::vector<stamp> stamps;
+        certificate_status status;
+    };
+    // What has been loaded and is not served yet.
+    struct renewal {
+        followed* of;
+        server_context_ptr now;
         std::vector<stamp> stamps;
         certificate_status status;
     };
@@ -152,35 +166,58 @@ private:
         return all;
     }
     unsigned check_locked(certificate_table& table) {
-        unsigned replaced = 0;
+        std::vector<renewal> renewals;
         for (followed& f : followed_) {
-            auto stamps = stamps_of(f.settings);
-            if (stamps == f.stamps) {
-                continue;
+            if (auto r = renewal_of(f)) {
+                renewals.push_back(*std::move(r));
             }
-            auto made = server_context::make(f.settings);
-            if (stamps_of(f.settings) != stamps) {
-                continue; // still being written: the next look decides
-            }
-            f.stamps = std::move(stamps);
-            std::string failure;
-            if (!made) {
-                failure = made.error().message();
-            } else if ((*made)->expires() < std::time(nullptr)) {
-                failure = "the new certificate expired on " + date_text((*made)->expires());
-            }
-            if (!failure.empty()) {
-                ++f.status.failures;
-                f.status.last_failure = std::move(failure);
-                continue;
-            }
-            table.replace(f.context, *made);
-            f.take(*std::move(made));
-            ++f.status.reloads;
-            f.status.last_failure.clear();
-            ++replaced;
         }
-        return replaced;
+        if (renewals.empty()) {
+            return 0;
+        }
+        std::vector<server_context_ptr> followers; // as they will be
+        for (const followed& f : followed_) {
+            followers.push_back(f.context);
+        }
+        std::vector<certificate_table::replacement> changes;
+        for (const renewal& r : renewals) {
+            changes.push_back({r.of->context, r.now});
+            followers[static_cast<std::size_t>(r.of - followed_.data())] = r.now;
+        }
+        std::reverse(followers.begin(), followers.end()); // as add() has it: the last one wins
+        table.replace(changes, followers);
+        for (renewal& r : renewals) { // nothing of this throws: what is served is what is remembered
+            r.of->context = std::move(r.now);
+            r.of->stamps = std::move(r.stamps);
+            r.of->status = std::move(r.status);
+            ++r.of->status.reloads;
+        }
+        return static_cast<unsigned>(renewals.size());
+    }
+    // Nothing: the files are as they were, are still being written, or cannot be used.
+    [[nodiscard]] static std::optional<renewal> renewal_of(followed& f) {
+        auto stamps = stamps_of(f.settings);
+        if (stamps == f.stamps) {
+            return std::nullopt;
+        }
+        auto made = server_context::make(f.settings);
+        if (stamps_of(f.settings) != stamps) {
+            return std::nullopt; // the next look decides
+        }
+        std::string failure;
+        if (!made) {
+            failure = made.error().message();
+        } else if ((*made)->expires() < std::time(nullptr)) {
+            failure = "the new certificate expired on " + date_text((*made)->expires());
+        }
+        if (!failure.empty()) {
+            f.stamps = std::move(stamps);
+            ++f.status.failures;
+            f.status.last_failure = std::move(failure);
+            return std::nullopt;
+        }
+        certificate_status status = f.served_by(**made);
+        return renewal{&f, *std::move(made), std::move(stamps), std::move(status)};
     }
 
     const milliseconds every_;

@@ -58,26 +58,52 @@ public:
         const std::lock_guard lock(mutex_);
         entries_.erase(key);
     }
-    /// Puts `now` everywhere `before` is, at once. Names that the certificate had and has no more go; those that are new
-    /// come, if no other context has them.
-    void replace(const server_context_ptr& before, const server_context_ptr& now) {
-        const std::vector<std::string> had = dns_names_of(before);
-        const std::vector<std::string> has = dns_names_of(now);
-        const auto is_in = [](const std::vector<std::string>& names, const std::string& name) {
-            return std::find(names.begin(), names.end(), name) != names.end();
-        };
-        const std::lock_guard lock(mutex_);
-        for (const std::string& name : has) {
-            if (!is_in(had, name)) {
-                entries_.try_emplace(name, now);
+    /// A context and what takes its place.
+    struct replacement {
+        server_context_ptr before;
+        server_context_ptr now;
+    };
+    /// Puts `now` everywhere `before` is, for all `changes` at once: no look-up sees one without the others, and an
+    /// exception leaves everything as it was. Names that a certificate had and has no more go, to the first of `heirs`
+    /// whose certificate has them, if there is one; those that are new come, if no other context has them.
+    void replace(const std::vector<replacement>& changes, const std::vector<server_context_ptr>& heirs = {}) {
+        std::map<std::string, server_context_ptr, std::less<>> entries;
+        server_context_ptr fallback;
+        const std::lock_guard lock(mutex_); // of no concern to those that are destroyed: it goes first
+        entries = entries_;
+        fallback = default_;
+        std::vector<std::string> left; // by those that had them
+        for (const auto& [before, now] : changes) {
+            for (auto at = entries.begin(); at != entries.end();) {
+                if (at->second != before) {
+                    ++at;
+                } else if (is_for(*before, at->first) && !is_for(*now, at->first)) {
+                    left.push_back(at->first);
+                    at = entries.erase(at);
+                } else {
+                    (at++)->second = now;
+                }
+            }
+            fallback = fallback == before ? now : fallback;
+        }
+        for (const auto& [before, now] : changes) {
+            for (const std::string& name : now->chain().front().dns_names) {
+                if (!is_for(*before, name)) {
+                    entries.try_emplace(lowered(name), now);
+                }
             }
         }
-        std::erase_if(entries_, [&](const auto& e) { return e.second == before && is_in(had, e.first) && !is_in(has, e.first); });
-        for (auto& [name, context] : entries_) {
-            context = context == before ? now : context;
+        for (const server_context_ptr& heir : heirs) {
+            for (const std::string& name : left) {
+                if (is_for(*heir, name)) {
+                    entries.try_emplace(name, heir);
+                }
+            }
         }
-        default_ = default_ == before ? now : default_;
+        entries_.swap(entries);
+        default_.swap(fallback);
     }
+    void replace(const server_context_ptr& before, const server_context_ptr& now) { replace({{before, now}}); }
 
     /// Exact name, then wildcard, then default; null if there is none.
     /// Params   name  lower case; empty if the client asked for none.
@@ -105,12 +131,9 @@ private:
         }
         return key;
     }
-    [[nodiscard]] static std::vector<std::string> dns_names_of(const server_context_ptr& context) {
-        std::vector<std::string> names;
-        for (const std::string& name : context->chain().front().dns_names) {
-            names.push_back(lowered(name));
-        }
-        return names;
+    [[nodiscard]] static bool is_for(const server_context& context, std::string_view entry) noexcept {
+        const std::vector<std::string>& names = context.chain().front().dns_names;
+        return std::any_of(names.begin(), names.end(), [&](const std::string& name) { return detail::same_name(name, entry); });
     }
 
     mutable std::mutex mutex_;
