@@ -3,7 +3,7 @@
 # Behind HAProxy and nginx the server knows its clients: by the PROXY protocol in both versions, by X-Forwarded-For; and
 # believes nobody but its proxy.
 . "$(dirname "$0")/server.sh"
-. "$(dirname "$0")/proxies.sh"
+. "$(dirname "$0")/ports.sh"
 need curl nginx haproxy python3
 start_server "$build/examples/behind_proxy" 0
 by_field=$port

@@ -4,19 +4,8 @@
 # 8 MB in both directions, and restarts between requests without one failed GET.
 . "$(dirname "$0")/server.sh"
 need nginx node go python3 haproxy
+. "$(dirname "$0")/ports.sh"
 here=$(cd "$(dirname "$0")" && pwd)
-free_port() {
-    python3 -c 'import random, socket
-while True:
-    p = random.randint(12000, 32000)
-    with socket.socket() as s:
-        try:
-            s.bind(("127.0.0.1", p))
-        except OSError:
-            continue
-        print(p)
-        break'
-}
 # restartable NAME COMMAND...: writes $work/NAME.restart, which ends what it started before and starts it again.
 restartable() {
     local name=$1 port=$2

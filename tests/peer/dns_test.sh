@@ -4,18 +4,8 @@
 # and answers too long for UDP.
 . "$(dirname "$0")/server.sh"
 need dnsmasq python3
-
-port=$(python3 -c 'import random, socket
-while True:
-    p = random.randint(12000, 32000)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as u, socket.socket() as t:
-        try:
-            u.bind(("127.0.0.1", p))
-            t.bind(("127.0.0.1", p))
-        except OSError:
-            continue
-        print(p)
-        break')
+. "$(dirname "$0")/ports.sh"
+port=$(free_port)
 {
     printf 'port=%s\nlisten-address=127.0.0.1\nbind-interfaces\nno-resolv\nno-hosts\nno-daemon\nkeep-in-foreground\n' "$port"
     printf 'user=\nlog-queries\nlog-facility=%s\nlocal=/test/\nlocal-ttl=60\n' "$work/log"

@@ -4,7 +4,7 @@
 # what fails leaves no file.
 . "$(dirname "$0")/server.sh"
 need python3 curl nginx
-. "$(dirname "$0")/proxies.sh"
+. "$(dirname "$0")/ports.sh"
 mkdir "$work/root"
 head -c 10000000 /dev/urandom >"$work/root/big"
 printf 'small\n' >"$work/root/small"

@@ -3,7 +3,7 @@
 # examples/download and examples/crawl over https: what the authorities vouch for is fetched, anything else is refused.
 . "$(dirname "$0")/server.sh"
 need openssl nginx python3
-. "$(dirname "$0")/proxies.sh"
+. "$(dirname "$0")/ports.sh"
 [ -x "$build/examples/tls_facts" ] || { echo "this configuration leaves TLS out: skipped"; exit 77; }
 mkdir "$work/root"
 head -c 10000000 /dev/urandom >"$work/root/big"

@@ -3,7 +3,7 @@
 # flux_get through real proxies: tinyproxy (absolute-form and CONNECT, with and without credentials, refusals) and
 # microsocks (SOCKS 5, names and addresses), plain and with TLS to the target.
 . "$(dirname "$0")/server.sh"
-. "$(dirname "$0")/proxies.sh"
+. "$(dirname "$0")/ports.sh"
 need tinyproxy microsocks python3 openssl
 get=$build/examples/flux_get
 

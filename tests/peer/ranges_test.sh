@@ -3,9 +3,10 @@
 # Ranges of files: static_server answers as nginx does, field by field.
 . "$(dirname "$0")/server.sh"
 need nginx python3
+. "$(dirname "$0")/ports.sh"
 mkdir -p "$work/root" "$work/nginx/logs"
 start_server "$build/examples/static_server" --root "$work/root" 0
-nginx_port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+nginx_port=$(free_port)
 run_as=""
 [ "$(id -u)" -ne 0 ] || run_as="user root;"
 cat >"$work/nginx/nginx.conf" <<CONF
@@ -32,10 +33,7 @@ http {
 CONF
 nginx -e "$work/nginx/error.log" -p "$work/nginx" -c "$work/nginx/nginx.conf" &
 pids+=("$!")
-for _ in $(seq 200); do
-    (exec 3<>"/dev/tcp/127.0.0.1/$nginx_port") 2>/dev/null && break
-    sleep 0.02
-done
+wait_for "$nginx_port"
 python3 "$source_dir/tests/peer/ranges.py" "$port" "$nginx_port" "$work/root" || fail "ranges.py"
 stop_server
 same "exit status after SIGTERM" 0 "$status"

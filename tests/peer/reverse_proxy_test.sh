@@ -3,7 +3,7 @@
 # nginx and HAProxy in front of inspect_server, with connections that are kept: Go's client and curl see no error, and
 # the proxies open few connections. Then they end while requests are on their way.
 . "$(dirname "$0")/server.sh"
-. "$(dirname "$0")/proxies.sh"
+. "$(dirname "$0")/ports.sh"
 need go nginx haproxy curl python3
 requests=${FLUX_PROXY_REQUESTS:-150} # of each of 24 connections
 cp "$(dirname "$0")/reverse_proxy_client.go" "$work/main.go"

@@ -3,7 +3,8 @@
 # TLS with others, both ways, full and resumed, 1.2 and 1.3: openssl, curl, Node, Go, nginx. Each cell of the table is
 # asserted by what either end says: whether the session was new or resumed, and in which version.
 . "$(dirname "$0")/server.sh"
-need openssl curl node nginx go
+need openssl curl node nginx go python3
+. "$(dirname "$0")/ports.sh"
 cd "$work" || fail "no directory"
 make_key() { openssl ecparam -name prime256v1 -genkey -noout -out "$1.key"; }
 sign() { # NAME SUBJECT_ALTERNATIVE
@@ -19,10 +20,6 @@ sign() { # NAME SUBJECT_ALTERNATIVE
     make_key b && sign b DNS:b.test
     openssl genrsa -out r.key 2048 && sign r DNS:r.test
 } >"$work/openssl.log" 2>&1 || fail "$(cat "$work/openssl.log")"
-others=()
-trap 'kill "${others[@]}" "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$work"' EXIT
-wait_port() { for _ in $(seq 200); do (echo >"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return; sleep 0.05; done; fail "no server on $1"; }
-free_port() { node -e 's=require("net").createServer().listen(0,"127.0.0.1",()=>{console.log(s.address().port);s.close()})'; }
 
 cat >peer.js <<'JS'
 // client PORT VERSION: two GETs, each over a connection of its own.    server PORT VERSION
@@ -98,7 +95,7 @@ http { access_log off; client_body_temp_path $work/$1/b; proxy_temp_path $work/$
   uwsgi_temp_path $work/$1/u; scgi_temp_path $work/$1/s; $2 }
 NGINX
     nginx -c "$work/$1/nginx.conf" -p "$work/$1" >"$work/$1/out" 2>&1 &
-    others+=($!)
+    pids+=($!)
 }
 # What both ends say of two connections: "CLIENT | SERVER", a line each.
 pair() { # WHAT VERSION SECOND LINES   SECOND: new or resumed, what the second connection must be
@@ -130,7 +127,7 @@ for v in 1.2 1.3; do
     nginx_conf "front$v" "server { listen 127.0.0.1:$p; location / { proxy_pass https://127.0.0.1:$port; proxy_http_version 1.1;
         proxy_ssl_name a.test; proxy_ssl_server_name on; proxy_ssl_verify on; proxy_ssl_trusted_certificate $work/ca.pem;
         proxy_ssl_session_reuse on; proxy_ssl_protocols TLSv$v; } }"
-    wait_port "$p"
+    wait_for "$p"
     curl -s "http://127.0.0.1:$p/" "http://127.0.0.1:$p/" >nginx.out || fail "nginx as a proxy"
     if grep -q "SSL: TLSv" "front$v/error.log"; then # its own view is in the debug log, where it was built with one
         pair "nginx asks flux" $v resumed "$(awk '
@@ -148,20 +145,20 @@ for v in 1.2 1.3; do
     ask() { timeout 20 "$build/examples/tls_facts" ask "localhost:$p" ca.pem 2 / "$@"; }
     p=$(free_port)
     openssl s_server -accept "$p" -cert a.pem -key a.key "-tls1_${v#1.}" -www >/dev/null 2>&1 &
-    others+=($!)
-    wait_port "$p"
+    pids+=($!)
+    wait_for "$p"
     pair "flux asks openssl" $v $second "$(ask | sed -E 's/\|.*(New|Reused), (TLSv1.[23]), Cipher is.*/| \2 \1/; s/New$/new/; s/Reused$/resumed/')"
     p=$(free_port)
     nginx_conf "back$v" "server { listen 127.0.0.1:$p ssl; ssl_certificate $work/a.pem; ssl_certificate_key $work/a.key;
         ssl_protocols TLSv$v; ssl_session_cache shared:s:1m; location / { return 200 \"\$ssl_protocol \$ssl_session_reused\n\"; } }"
-    wait_port "$p"
+    wait_for "$p"
     pair "flux asks nginx" $v $second "$(ask | sed 's/ r$/ resumed/; s/ \.$/ new/')"
     for peer in "node peer.js" ./go_peer; do
         p=$(free_port)
         # shellcheck disable=SC2086
         $peer server "$p" $v >/dev/null 2>&1 &
-        others+=($!)
-        wait_port "$p"
+        pids+=($!)
+        wait_for "$p"
         pair "flux asks $peer" $v $second "$(ask)"
     done
 done
@@ -242,8 +239,8 @@ same "exit status" 0 "$status"
 get() { timeout 20 "$build/examples/flux_get" --json --cacert ca.pem "$@" || true; }
 p=$(free_port)
 openssl s_server -accept "$p" -cert a.pem -key a.key -CAfile ca.pem -Verify 1 -www >/dev/null 2>&1 &
-others+=($!)
-wait_port "$p"
+pids+=($!)
+wait_for "$p"
 grep -q certificate_required <<<"$(get --url "https://127.0.0.1:$p/")" || fail "s_server that wants a certificate"
 grep -q '"ok": true' <<<"$(get --url "https://127.0.0.1:$p/" --cert b.pem --key b.key)" || fail "s_server with a certificate"
 echo "tls: openssl, curl, Node, Go, nginx and flux ask flux; flux asks openssl, nginx, Node and Go: full and resumed, 1.2 and 1.3"
