@@ -34,16 +34,22 @@ crawl() { timeout 60 "$build/examples/crawl" "$@" >"$work/pages" 2>"$work/said";
 
 get "$url/big" "$work/a" 3 "$work/cert.pem" || fail "download: $(cat "$work/said")"
 cmp "$work/root/big" "$work/a" || fail "the file is not the same"
-same "pieces" 3 "$(grep -c bytes= "$work/ranges")"
+pieces() { grep -c bytes= "$work/ranges"; }
+for _ in $(seq 200); do # nginx writes a line when all is sent, and the client may be done before
+    [ "$(pieces)" -lt 3 ] || break
+    sleep 0.05
+done
+same "pieces" 3 "$(pieces)"
 crawl "$url/one.html" 2 4 30 "$work/cert.pem" || fail "crawl: $(cat "$work/said")"
 same "pages" 3 "$(grep -c " $url/" "$work/pages")"
 
 # Without the file the authorities of the system count, which do not know the server. A file that is not there is an error.
 for authorities in "" "$work/nothing.pem"; do
+    why=${authorities:-certificate}
     if get "$url/big" "$work/b" 3 ${authorities:+"$authorities"}; then fail "download trusts anybody"; fi
     [ ! -e "$work/b" ] && [ ! -e "$work/b.part" ] || fail "a refused server left a file"
-    grep -q "certificate\|nothing.pem" "$work/said" || fail "download does not say why: $(cat "$work/said")"
+    grep -qF "$why" "$work/said" || fail "download does not say why: $(cat "$work/said")"
     if crawl "$url/one.html" 2 4 30 ${authorities:+"$authorities"}; then fail "crawl trusts anybody"; fi
-    grep -q "certificate\|nothing.pem" "$work/said" || fail "crawl does not say why: $(cat "$work/said")"
+    grep -qF "$why" "$work/said" || fail "crawl does not say why: $(cat "$work/said")"
 done
 echo "download and crawl: https in pieces and page by page, nothing from who is not trusted"
