@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # examples/load: what it counts is what it was told to do, and a stalled server shows in the latencies.
 . "$(dirname "$0")/server.sh"
-need python3
+need python3 ss
 start_server "$build/examples/hello" 0
 url=http://127.0.0.1:$port/hello/you
 member() { # EXPRESSION: of the report r; where it is False, the report goes to stderr
@@ -37,17 +37,33 @@ for shape in "--connections 8" "--connections 3 --pipeline 7"; do
     until_busy $shape "$url"
     same "as fast as it goes, $shape" "0 True" "$status $(member "$sound and r['requests'] > 100 and r['seconds'] < 100")"
 done
-load --duration 1 --connections 10 --rate 200 "$url"
-same "at a rate" True "$(member "$sound and 150 <= r['requests'] <= 200 == r['requests'] + r['unanswered']")"
-load --duration 0.5 --connections 2 "http://127.0.0.1:$port/nothing"
-same "404" True "$(member "r['not_2xx'] == r['requests'] > 0")"
+# 200 requests are due. What else runs on the machine can keep some of them from being answered in time, but not every time.
+for _ in $(seq 5); do
+    load --duration 1 --connections 10 --rate 200 "$url"
+    same "at a rate: all are counted" True "$(member "$sound and r['requests'] + r['unanswered'] == 200")"
+    in_time=$(member "int(r['requests'] >= 150)")
+    [ "$in_time" = 0 ] || break
+done
+same "at a rate: answers in time" 1 "$in_time"
+until_busy --connections 2 "http://127.0.0.1:$port/nothing"
+same "404" "0 True" "$status $(member "r['not_2xx'] == r['requests'] > 0")"
 
-# The server stands still for half of the time: requests that were due then are late, not left out.
+# The server stands still for half of the time: requests that were due then are late, not left out. The first one was due
+# when the connection was made, before the two seconds began; 75 are more than half a second late, of at most 200.
 kill -STOP "$pid"
-{ sleep 1; kill -CONT "$pid"; } &
-load --duration 2 --connections 4 --rate 100 "$url"
-wait $!
-same "a stall is charged to the server" True "$(member "r['requests'] >= 150 and r['latency_ms']['max'] > 500 and r['latency_ms']['75'] > 100")"
+load --duration 4 --connections 4 --rate 50 "$url" &
+loading=$!
+connected=""
+for _ in $(seq 500); do
+    connected=$(ss -Htn state established "dport = :$port")
+    [ -z "$connected" ] || break
+    sleep 0.01
+done
+sleep 2
+kill -CONT "$pid"
+wait "$loading"
+[ -n "$connected" ] || fail "load does not connect"
+same "a stall is charged to the server" True "$(member "r['requests'] >= 150 and r['latency_ms']['max'] >= 2000 and r['latency_ms']['75'] > 500")"
 # It stands still to the end: nothing is answered, and all of it shows.
 kill -STOP "$pid"
 status=0
