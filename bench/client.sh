@@ -7,19 +7,8 @@
 # nginx on CPU 0, the client on CPU 1, loopback, 13 octets of body over connections that are kept. flux runs once on
 # each driver. Each round runs all of them, in another order; ratios are within one round, the table shows their
 # medians. wrk is a loop over sockets that builds no request and no response object; the other two do.
-set -euo pipefail
-cd "$(dirname "$0")/.."
-work=$(mktemp -d)
-nginx=""
-finish() {
-    [ -z "$nginx" ] || kill "$nginx" 2>/dev/null || true
-    wait 2>/dev/null || true
-    rm -rf "$work"
-}
-trap finish EXIT
-for tool in nginx wrk go taskset g++ curl python3; do
-    command -v "$tool" >/dev/null || { echo "bench/client.sh needs $tool"; exit 77; }
-done
+. "$(dirname "$0")/lib.sh"
+need nginx wrk go taskset g++ curl python3
 g++ -std=c++20 -O2 -Isingle_include bench/client.cpp -luring -pthread -o "$work/flux"
 GO111MODULE=off GOFLAGS="" GOCACHE="${GOCACHE:-$work/cache}" go build -o "$work/go" bench/client.go
 cat >"$work/nginx.conf" <<CONF
@@ -29,7 +18,7 @@ http { access_log off; keepalive_requests 1000000000; keepalive_timeout 600s;
   server { listen 127.0.0.1:9723 backlog=4096; location / { default_type text/plain; return 200 "Hello, World!"; } } }
 CONF
 taskset -c 0 nginx -c "$work/nginx.conf" &
-nginx=$!
+pids+=($!)
 for _ in $(seq 100); do curl -s -o /dev/null http://127.0.0.1:9723/ && break; sleep 0.05; done
 echo "$(nproc) CPUs, Linux $(uname -r), nginx $(nginx -v 2>&1 | sed 's/.*nginx.//'), $(wrk -v 2>&1 | sed -n '1s/ *\[.*//p'), $(go version | cut -d' ' -f3), $(g++ --version | head -1)"
 python3 - "$work" "${1:-7}" "${2:-2}" "${3:-64}" <<'PY'

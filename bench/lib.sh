@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: MIT
-# Sourced by the scripts beside it that start several servers: a directory of their own, what they need, an end.
+# Sourced by the scripts beside it that start servers: a directory of their own, what they need, an end.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
