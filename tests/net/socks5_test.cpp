@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include <flux/net/socks5.hpp> // also proves the header is self-contained
 
-#include <flux/coro/with.hpp>
-#include <flux/testing/virtual_loop.hpp>
 #include <support/canned_connector.hpp>
 
 #include <doctest/doctest.h>
 
 #include <string>
+#include <utility>
 
 using namespace flux;
 using namespace std::chrono_literals;
 using test_support::canned_connector;
 using test_support::canned_peer;
+using test_support::outcome;
 
 namespace {
 
@@ -22,41 +22,8 @@ const std::string with_user("\5\2", 2);
 const std::string yes("\5\0\0\1\0\0\0\0\0\0", 10);
 const std::string greeting("\5\1\0", 3);
 
-struct outcome {
-    std::string error; // empty: connected
-    error_kind kind = error_kind::usage;
-    error_phase phase = error_phase::none;
-    bool retryable = false;
-    std::string heard;
-    std::string next; // octets that the target sent
-    duration took{};
-};
-
 outcome run(canned_peer& peer, destination to, socks5_credentials who = {}) {
-    outcome o;
-    testing::virtual_loop loop;
-    auto main = [&]() -> task<> {
-        auto ctx = co_await this_context();
-        const time_point start = ctx.home().now();
-        {
-            under_test c(canned_connector<>(peer), destination("proxy", 1080), who);
-            auto stream = co_await attempt(with_timeout(10s, c.connect(to)));
-            o.took = ctx.home().now() - start;
-            if (!stream) {
-                o.error = stream.error().message();
-                o.kind = stream.error().kind();
-                o.phase = stream.error().phase();
-                o.retryable = stream.error().retryable();
-            } else if (peer.ends) {
-                o.next = co_await read_all(*stream);
-            }
-        }
-        if (peer.far) {
-            o.heard = co_await peer.heard();
-        }
-    };
-    REQUIRE(loop.run(main()));
-    return o;
+    return test_support::connect_once(under_test(canned_connector<>(peer), destination("proxy", 1080), std::move(who)), peer, std::move(to));
 }
 
 } // namespace

@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: MIT
-// tests/support/canned_connector.hpp - a connector to a peer that has said all it will ever say before it is asked.
+// tests/support/canned_connector.hpp - connections to a peer that has said all it will ever say before it is asked.
 #pragma once
 
 #include <flux/coro/task.hpp>
 #include <flux/coro/when.hpp>
+#include <flux/coro/with.hpp>
 #include <flux/net/destination.hpp>
 #include <flux/net/read.hpp>
 #include <flux/testing/memory_stream.hpp>
+#include <flux/testing/virtual_loop.hpp>
 
+#include <doctest/doctest.h>
+
+#include <chrono>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace test_support {
@@ -78,5 +84,43 @@ private:
     }
     peer_type* peer_;
 };
+
+struct outcome {
+    std::string error; // empty: connected
+    flux::error_kind kind = flux::error_kind::usage;
+    flux::error_phase phase = flux::error_phase::none;
+    bool retryable = false;
+    std::string heard;
+    std::string next; // what the target sent
+    flux::duration took{};
+};
+
+/// Connects in virtual time, for 10 s at most; reads what follows if the peer ends. `c` is made on a connector to `peer`.
+template <class Connector, class Stream>
+outcome connect_once(Connector c, basic_canned_peer<Stream>& peer, flux::destination to) {
+    outcome o;
+    flux::testing::virtual_loop loop;
+    auto main = [&]() -> flux::task<> {
+        auto ctx = co_await flux::this_context();
+        const flux::time_point start = ctx.home().now();
+        {
+            auto stream = co_await flux::attempt(flux::with_timeout(std::chrono::seconds(10), c.connect(to)));
+            o.took = ctx.home().now() - start;
+            if (!stream) {
+                o.error = stream.error().message();
+                o.kind = stream.error().kind();
+                o.phase = stream.error().phase();
+                o.retryable = stream.error().retryable();
+            } else if (peer.ends) {
+                o.next = co_await flux::read_all(*stream);
+            }
+        }
+        if (peer.far) {
+            o.heard = co_await peer.heard();
+        }
+    };
+    REQUIRE(loop.run(main()));
+    return o;
+}
 
 } // namespace test_support

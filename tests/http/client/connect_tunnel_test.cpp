@@ -2,7 +2,6 @@
 #include <flux/http/client/connect_tunnel.hpp> // also proves the header is self-contained
 
 #include <flux/testing/fail_point.hpp>
-#include <flux/testing/virtual_loop.hpp>
 #include <support/canned_connector.hpp>
 #include <support/transport.hpp>
 
@@ -13,51 +12,17 @@
 using namespace flux;
 using namespace std::chrono_literals;
 using test_support::any_stream;
+using test_support::connect_once;
+using test_support::outcome;
 using canned_peer = test_support::basic_canned_peer<any_stream>;
 template <bool Secures = false>
 using canned_connector = test_support::canned_connector<Secures, any_stream>;
 
 namespace {
 
-struct outcome {
-    std::string error; // empty: connected
-    error_kind kind = error_kind::usage;
-    error_phase phase = error_phase::none;
-    bool retryable = false;
-    std::string heard;
-    std::string next; // what the target sent
-    duration took{};
-};
-
-template <class C>
-outcome run_with(C c, canned_peer& peer, destination to) {
-    outcome o;
-    testing::virtual_loop loop;
-    auto main = [&]() -> task<> {
-        auto ctx = co_await this_context();
-        const time_point start = ctx.home().now();
-        {
-            auto stream = co_await attempt(with_timeout(10s, c.connect(to)));
-            o.took = ctx.home().now() - start;
-            if (!stream) {
-                o.error = stream.error().message();
-                o.kind = stream.error().kind();
-                o.phase = stream.error().phase();
-                o.retryable = stream.error().retryable();
-            } else if (peer.ends) {
-                o.next = co_await read_all(*stream);
-            }
-        }
-        if (peer.far) {
-            o.heard = co_await peer.heard();
-        }
-    };
-    REQUIRE(loop.run(main()));
-    return o;
-}
 outcome run(canned_peer& peer, destination to = destination("a.example", 443), const char* proxy = "http://proxy:3128") {
     http::proxy_connector<canned_connector<>> c(canned_connector<>(peer), http::proxy::parse(proxy).value());
-    return run_with(std::move(c), peer, std::move(to));
+    return connect_once(std::move(c), peer, std::move(to));
 }
 /// Lets operations of the connection to the proxy fail.
 class faulty_connector {
@@ -227,7 +192,7 @@ TEST_CASE("a proxy with TLS needs a connector with TLS, which gets the proxy's n
     CHECK(o.error.starts_with("proxy proxy:443: a proxy with TLS needs a connector with TLS: "));
     CHECK(o.kind == error_kind::usage);
     http::proxy_connector<canned_connector<true>> c(canned_connector<true>(peer), http::proxy::parse("https://proxy").value());
-    CHECK(run_with(std::move(c), peer, destination("a.example", 443)).error.empty());
+    CHECK(connect_once(std::move(c), peer, destination("a.example", 443)).error.empty());
     CHECK(peer.asked.back() == "proxy:443+");
 }
 
@@ -235,7 +200,7 @@ TEST_CASE("routes: direct, forward, tunnel, SOCKS; plain to the target in each c
     canned_peer peer("HTTP/1.1 200 OK\r\n\r\n");
     const auto with = [&](const char* proxy, const char* no_proxy, destination to) {
         auto rules = http::proxy_rules::only(http::proxy::parse(proxy).value(), no_proxy);
-        return run_with(http::routed_connector<canned_connector<true>>(canned_connector<true>(peer), std::move(rules)), peer, std::move(to));
+        return connect_once(http::routed_connector<canned_connector<true>>(canned_connector<true>(peer), std::move(rules)), peer, std::move(to));
     };
     auto o = with("p:1", "a.example", destination("a.example", 443, true));
     CHECK(o.heard.empty());
