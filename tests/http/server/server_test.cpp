@@ -299,6 +299,60 @@ TEST_CASE("a head that has begun to arrive has a moment to become whole when the
     });
 }
 
+TEST_CASE("a head that the end of the drain cuts off is 408, which says that it may be sent again") {
+    fixture f;
+    f.options.drain_timeout = 500ms; // less than fresh_grace
+    f.run([](running& s) -> task<> {
+        auto late = s.listener.connect().value();
+        co_await late.write_all(as_octets("GET / HTTP/1.1\r\nHost"));
+        co_await sleep_for(10ms);
+        s.stop();
+        const std::string refused = co_await answer(&late);
+        CHECK(begins_with(refused, "HTTP/1.1 408"));
+        late.close();
+        co_await s.ended();
+    });
+}
+
+TEST_CASE("the time in which answers are written is not taken from the head behind them" *
+          test_support::plain_only("fills a stream to a few octets, which records do not")) {
+    for (const bool drains : {false, true}) {
+        CAPTURE(drains);
+        fixture f;
+        f.options.head_timeout = 5s;
+        f.options.pipeline_octets = 400'000;
+        f.run([drains](running& s) -> task<> {
+            auto slow = s.listener.connect().value();
+            std::string requests; // whose answers go out together, and are more than the client's buffer holds
+            for (std::size_t size = 0; size <= testing::memory_options().capacity; size += 16'000) {
+                requests += "GET /size/16000 HTTP/1.1\r\nHost: a\r\n\r\n";
+            }
+            co_await slow.write_all(as_octets(requests + "GET / HTTP/1.1\r\nHost"));
+            co_await sleep_for(10ms); // the answer is being written
+            if (drains) {
+                s.stop();
+            }
+            co_await slow.write_all(as_octets(": a\r\n\r\n")); // it is whole, but not read yet
+            co_await sleep_for(6s);
+            std::string got;
+            while (got.find("hello") == std::string::npos) {
+                const std::string more_of_it = co_await answer(&slow);
+                got += more_of_it;
+                if (more_of_it.empty() || more_of_it == "reset") {
+                    break;
+                }
+            }
+            CHECK(got.ends_with("hello"));
+            CHECK(got.find("HTTP/1.1 408") == std::string::npos);
+            slow.close();
+            if (!drains) {
+                s.stop();
+            }
+            co_await s.ended();
+        });
+    }
+}
+
 TEST_CASE("a 408 that nobody reads does not hold up the end of the server" *
           test_support::plain_only("fills a stream to a few octets, which records do not")) {
     fixture f;

@@ -89,6 +89,9 @@ public:
         }
         log_.out(ex_->out.size());
         ex_->out.clear();
+        if (ex_->in_head) {
+            was_not_listening();
+        }
     }
 
     /// Before receive(): the deadline is that of the head in progress, or of idleness.
@@ -121,10 +124,13 @@ public:
         log_.in(octets.size());
         ex_->input.add(std::move(octets));
     }
-    /// No further octets come: a head that began deserves an answer, an idle connection none.
+    /// No further octets come: a head that began deserves an answer, an idle connection none. 408 is what may be sent
+    /// once more, so it is the answer where the end of the drain was what cut the request off.
     void give_up(const result<received>& last) {
         const bool timed_out = !last && last.error().is(flux::errc::timed_out);
-        if (in_head()) {
+        if (in_head() && !timed_out && node_.stopped()) {
+            refuse(status::request_timeout, close_reason::shutdown);
+        } else if (in_head()) {
             refuse(timed_out ? status::request_timeout : status::bad_request,
                    timed_out ? close_reason::slow : close_reason::peer_left);
         } else if (timed_out) {
@@ -296,6 +302,10 @@ private:
         }
     }
 
+    // While answers were written, nothing was read of the head behind them.
+    [[gnu::cold]] void was_not_listening() noexcept {
+        head_by_ = std::max(deadline_after(now(), options().fresh_grace), head_by_);
+    }
     // Of a head that has begun: a write may have had another limit.
     [[gnu::cold]] void limit_head() {
         node_.limit(head_by_);
@@ -313,11 +323,12 @@ private:
             node_.stop(stop_reason::shutdown);
             return;
         }
+        if (has_output()) {
+            return; // it is being written; prepare_to_read() comes here again after that
+        }
         // Its first request, or what is left of the one that has begun, may be on its way.
         head_by_ = std::min(deadline_after(now(), options().fresh_grace), head_by_);
-        if (!has_output()) { // else the limit is that of a write; prepare_to_read() comes after it
-            node_.limit(head_by_, in_head() ? stop_reason::timed_out : stop_reason::shutdown);
-        }
+        node_.limit(head_by_, in_head() ? stop_reason::timed_out : stop_reason::shutdown);
     }
     // request::remote_source
     [[nodiscard]] std::string_view text() override {
