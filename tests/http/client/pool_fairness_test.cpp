@@ -6,8 +6,10 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <string>
+#include <vector>
 
 using namespace flux;
 using namespace flux_test;
@@ -109,30 +111,57 @@ TEST_CASE("an origin whose connections are taken for long gets another one after
 }
 
 TEST_CASE("origins that are busy all the time share the connections, and keep them") {
-    memory_net net;
-    http::client_options options;
-    options.pool.max_total = 10;
-    const auto done = with_peer(net, answers, options, [&](memory_client& api, memory_net&) -> task<> {
-        auto ctx = co_await this_context();
-        task_scope scope(ctx, scope_policy::collect);
-        int served[2] = {};
-        const auto count = [](memory_client* c, std::string url, int* n) -> task<> {
-            for (;; ++*n) {
-                co_await c->get(url).text();
+    struct crowd {
+        const char* url;
+        int askers;
+        int least; // answers in two seconds
+    };
+    struct busy {
+        std::uint32_t max_total;
+        std::vector<crowd> crowds;
+    };
+    const std::vector<busy> all{
+        // a fifth of those who ask, and half of the connections, 7 ms each
+        {10, {{"http://a.test/", 10, 400}, {"http://b.test/soon", 40, 1400}}},
+        // where the connections cannot be shared evenly, they stay where they are all the same
+        {9, {{"http://a.test/", 25, 700}, {"http://b.test/", 25, 700}}},
+        {10, {{"http://a.test/", 20, 550}, {"http://b.test/", 20, 550}, {"http://c.test/soon", 20, 550}}},
+    };
+    for (const busy& b : all) {
+        CAPTURE(b.max_total);
+        CAPTURE(b.crowds.size());
+        memory_net net;
+        http::client_options options;
+        options.pool.max_total = b.max_total;
+        const auto done = with_peer(net, answers, options, [&](memory_client& api, memory_net&) -> task<> {
+            auto ctx = co_await this_context();
+            task_scope scope(ctx, scope_policy::collect);
+            std::vector<int> served(b.crowds.size());
+            const auto count = [](memory_client* c, std::string url, int* n) -> task<> {
+                for (;; ++*n) {
+                    co_await c->get(url).text();
+                }
+            };
+            // they come in turn
+            for (int i = 0; i < 40; ++i) {
+                for (std::size_t k = 0; k < b.crowds.size(); ++k) {
+                    const int n = b.crowds[k].askers;
+                    if ((i + 1) * n / 40 != i * n / 40) {
+                        scope.spawn(count, &api, std::string(b.crowds[k].url), &served[k]);
+                    }
+                }
             }
-        };
-        for (int i = 0; i < 50; ++i) {
-            const bool few = i % 5 == 0;
-            scope.spawn(count, &api, std::string(few ? "http://a.test/" : "http://b.test/soon"), &served[few ? 0 : 1]);
-        }
-        co_await sleep_for(2s);
-        scope.stop();
-        ignore_result(co_await attempt(scope.join()), "it was stopped");
-        CHECK(served[0] >= 400); // a fifth of those who ask
-        CHECK(served[1] >= 1400); // half of the connections, 7 ms each
-        CHECK(net.connects <= 30);
-    });
-    CHECK(done);
+            co_await sleep_for(2s);
+            scope.stop();
+            ignore_result(co_await attempt(scope.join()), "it was stopped");
+            for (std::size_t k = 0; k < served.size(); ++k) {
+                CAPTURE(k);
+                CHECK(served[k] >= b.crowds[k].least);
+            }
+            CHECK(net.connects <= 30);
+        });
+        CHECK(done);
+    }
 }
 
 } // TEST_SUITE

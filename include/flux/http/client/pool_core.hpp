@@ -271,7 +271,8 @@ private:
             starving_.push_back(starving_.pop_front());
         }
         pool_origin& other = starving_.front();
-        const bool has_fewer = other.connections() <= o.connections(); // one of this one's is on its way out
+        // One of this one's is on its way out: with only one fewer, the two would change places and back again.
+        const bool has_fewer = other.connections() == 0 || other.connections() < o.connections();
         const std::uint64_t rounds = has_fewer ? 0 : patient_rounds;
         return &other != &o && first_waiter(other).number_ + rounds * options_.max_total < first_waiter(o).number_;
     }
