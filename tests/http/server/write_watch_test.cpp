@@ -228,6 +228,29 @@ TEST_CASE("a peer that acknowledges much at a time may pause for nearly a write_
     CHECK(given_up_after<told>(1'000'000, 1000s, 100, 31s) > 0s);
 }
 
+TEST_CASE("a write_timeout is as long as it says, also where ten looks do not divide it") {
+    testing::virtual_loop loop;
+    for (const milliseconds limit : {1ms, 9ms, 19ms, 1001ms}) {
+        CAPTURE(limit.count());
+        duration took{};
+        auto scenario = [&]() -> task<> {
+            const context ctx = co_await this_context();
+            http::server_options options;
+            options.write_timeout = limit;
+            const told stream;
+            const time_point start = ctx.home().now();
+            write_watch<told> watch(stream, ctx.node(), options);
+            while (!watch.node().stopped()) {
+                co_await sleep_for(100us);
+            }
+            took = ctx.home().now() - start;
+        };
+        const auto ended = loop.run(scenario());
+        CHECK(ended);
+        CHECK(took == limit);
+    }
+}
+
 TEST_CASE("a stream that does not tell gets write_timeout for each write") { CHECK(given_up_after<silent>(0, 0s) == 30s); }
 
 TEST_CASE("a socket tells what its peer has acknowledged, also in the middle of a write or a file" *

@@ -44,7 +44,11 @@ private:
     [[nodiscard]] milliseconds period() const noexcept {
         return tells_progress ? options_->write_timeout / looks : options_->write_timeout;
     }
-    void arm() { node_.home().arm(*this, deadline_after(node_.home().now(), period())); }
+    void arm() {
+        const bool last = periods_ == looks - 1; // has what the division left over
+        const milliseconds wait = last ? options_->write_timeout - period() * (looks - 1) : period();
+        node_.home().arm(*this, deadline_after(node_.home().now(), wait));
+    }
     static void on_look(timer& t) noexcept { static_cast<write_watch&>(t).look(); }
     void look() noexcept {
         const std::uint64_t now = progress();
