@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
 
 #include <http/server/serve_octets.hpp>
@@ -128,6 +129,28 @@ TEST_SUITE("http/server/layers/fault") {
         const auto well = w.ask("/long");
         CHECK(well.took < flux::seconds(1));
         CHECK(well.octets.ends_with(std::string(1000, 'x')));
+    }
+
+    TEST_CASE("a time that is not much drips too") {
+        world w;
+        w.plan.drip(1, flux::milliseconds(9));
+        const auto s = w.ask("/long");
+        CHECK(s.octets.ends_with(std::string(1000, 'x')));
+        CHECK(s.took >= flux::microseconds(8100));
+        CHECK(s.took < flux::milliseconds(9));
+    }
+
+    TEST_CASE("what is left of a body that breaks off has the wrong octet") {
+        world w;
+        w.plan.cut(1);
+        w.plan.corrupt(1);
+        w.plan.drip(1, flux::seconds(1)); // so that all of it is read before the connection is reset
+        for (int i = 0; i < 20; ++i) {
+            const auto s = w.ask("/long");
+            CHECK(s.reset);
+            const std::string half = s.octets.substr(s.octets.find("\r\n\r\n") + 4);
+            CHECK(std::count(half.begin(), half.end(), 'x' ^ 1) == 1);
+        }
     }
 
     TEST_CASE("the same seed gives the same faults") {

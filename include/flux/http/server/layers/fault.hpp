@@ -132,21 +132,21 @@ private:
             return;
         }
         std::string octets(answer.octets());
-        if (corrupts) {
-            char& one = octets[plan.draw(static_cast<std::uint32_t>(std::min<std::size_t>(whole, UINT32_MAX)))];
-            one = static_cast<char>(one ^ 1);
-        }
         if (cuts) {
             octets.resize(whole / 2);
         }
-        const milliseconds pause(drips ? plan.drip_over_ / pieces : 0);
+        if (corrupts && !octets.empty()) {
+            char& one = octets[plan.draw(static_cast<std::uint32_t>(std::min<std::size_t>(octets.size(), UINT32_MAX)))];
+            one = static_cast<char>(one ^ 1);
+        }
+        const duration pause = drips ? duration(milliseconds(plan.drip_over_)) / pieces : duration::zero();
         const std::size_t said = cuts ? whole + 1 : whole; // half of nothing has to be short, too
         answer.stream(spoiled_body<std::string>{std::move(octets), pause, cuts}, said);
     }
     template <class Text>
     struct spoiled_body {
         Text octets;
-        milliseconds pause;
+        duration pause;
         bool breaks_off;
         task<> operator()(body_writer& out) { return send(out, *this); }
         static task<> send(body_writer& out, const spoiled_body& self) {
