@@ -4,11 +4,15 @@
 #include <flux/coro/sleep.hpp>
 #include <flux/tls/certificate_files.hpp>
 #include <flux/tls/self_signed.hpp>
+#include <support/counting_new.cpp> // in one source of the program: all of its tests can count then
+#include <support/counting_new.hpp>
 #include <support/tls_ends.hpp>
 
 #include <doctest/doctest.h>
 
+#include <cstdint>
 #include <memory>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -365,6 +369,50 @@ TEST_CASE("a name that moves from one certificate to another is served by it, wh
         CHECK(served("x.test") == "");
         CHECK(served("b.test") == "CN=b_x");
     }
+}
+
+TEST_CASE("wherever memory fails in a look at the files, the next look does what is left") {
+    const std::string live = lab().path("scarce.pem");
+    const auto& first = named("scarce1", "DNS:a.test,DNS:old.test");
+    const auto& second = named("scarce2", "DNS:a.test,DNS:a-name-that-is-new.test");
+    int stamp = 0;
+    const auto put = [&](const cert_lab::pair& p) {
+        lab().run("cp " + p.chain + " " + live + "; cp " + p.key + " " + live + ".key; touch -d '2026-01-01 00:00:00." +
+                  std::to_string(10'000 + ++stamp) + "' " + live);
+    };
+    put(first);
+    tls::certificate_table table;
+    tls::certificate_files files;
+    REQUIRE(files.add(table, tls::server_settings(tls::identity::files(live, live + ".key")), false));
+    const auto stands = [&](const cert_lab::pair& p) {
+        const auto context = table.find("a.test");
+        const auto names = context->chain().front().dns_names;
+        return context->chain().front().subject == "CN=" + p.name && files.status().front().names == names &&
+               table.find(names[1]) == context && table.find("old.test") == (&p == &first ? context : nullptr);
+    };
+    put(second);
+    const test_support::allocation_count count;
+    REQUIRE(files.check(table) == 1);
+    const std::uint64_t in_all = count.allocations();
+    std::uint64_t failed = 0;
+    for (std::uint64_t n = 1; n <= in_all; ++n) {
+        CAPTURE(n);
+        put(first);
+        REQUIRE(files.check(table) == 1);
+        put(second);
+        try {
+            const test_support::failing_allocation scarce(n);
+            const unsigned replaced = files.check(table);
+            CHECK(replaced == 1);
+        } catch (const std::bad_alloc&) {
+            ++failed;
+            CHECK(stands(first));
+            CHECK(files.status().front().failures == 0);
+            CHECK(files.check(table) == 1);
+        }
+        CHECK(stands(second));
+    }
+    CHECK(failed == in_all);
 }
 
 TEST_CASE("a handshake that is stopped while the hook waits was stopped, and not refused") {
