@@ -54,6 +54,7 @@ TEST_CASE("a name is kept whole, however long: what is excluded is at its end") 
 TEST_CASE("where URIs are constrained, in whichever way, one without a host's name is refused [RFC 5280 4.2.1.10]") {
     const tls::certificate without = authority("no_uri", "excluded;URI:.excluded.test");
     const tls::certificate only = authority("one_uri", "permitted;URI:host.test");
+    const tls::certificate address = authority("address_uri", "permitted;URI:10.0.0.1");
     const tls::certificate free = authority("dns_only", "permitted;DNS:host.test");
     const auto refuses = [](const tls::certificate& above, const std::string& uri) {
         const tls::certificate c = named("uri" + std::to_string(std::hash<std::string>()(uri)), "URI:" + uri);
@@ -63,12 +64,42 @@ TEST_CASE("where URIs are constrained, in whichever way, one without a host's na
         CAPTURE(uri);
         CHECK(refuses(without, uri));
         CHECK(refuses(only, uri));
+        CHECK(refuses(address, uri));
         CHECK(!refuses(free, uri));
     }
     CHECK(!refuses(without, "spiffe://host.test/path"));
     CHECK(!refuses(only, "spiffe://host.test/path"));
     CHECK(refuses(without, "spiffe://a.excluded.test/path"));
     CHECK(refuses(only, "spiffe://a.host.test/path"));
+}
+
+TEST_CASE("a subtree without a name has every host: of URIs, those that name one, and of mailboxes all") {
+    const auto with = [](bool permitted, tls::name_subtree::kind kind) {
+        tls::certificate c;
+        (permitted ? c.permitted : c.excluded).emplace_back(kind, "");
+        return c;
+    };
+    const auto refuses = [](const tls::certificate& above, const tls::certificate& c) {
+        return tls::detail::constraint_check(above).violation(c).has_value();
+    };
+    using kind = tls::name_subtree::kind;
+    tls::certificate uri;
+    for (const char* text : {"https://a.test/", "spiffe://a.test/path"}) {
+        CAPTURE(text);
+        uri.uris = {text};
+        CHECK(!refuses(with(true, kind::uri), uri));
+        CHECK(refuses(with(false, kind::uri), uri));
+    }
+    for (const char* text : {"urn:name", "spiffe:///path", "https://10.0.0.1/", "https://[2001:db8::1]/"}) {
+        CAPTURE(text);
+        uri.uris = {text};
+        CHECK(refuses(with(true, kind::uri), uri));
+        CHECK(refuses(with(false, kind::uri), uri));
+    }
+    tls::certificate mail;
+    mail.mails = {"who@a.test"};
+    CHECK(!refuses(with(true, kind::mail), mail));
+    CHECK(refuses(with(false, kind::mail), mail));
 }
 
 } // TEST_SUITE

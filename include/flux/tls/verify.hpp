@@ -113,7 +113,7 @@ namespace detail {
     }
     return true;
 }
-// The host of "scheme://user@host:port/path"; empty where there is none, which no constraint permits.
+// The host of "scheme://user@host:port/path"; empty where there is none.
 [[nodiscard]] inline std::string_view uri_host(std::string_view uri) noexcept {
     const std::size_t slashes = uri.find("://");
     if (slashes == std::string_view::npos) {
@@ -125,22 +125,28 @@ namespace detail {
     uri.remove_prefix(at == std::string_view::npos ? 0 : at + 1);
     return uri.substr(0, uri.find(':'));
 }
-[[nodiscard]] inline bool in_uri_subtree(std::string_view uri, std::string_view subtree) noexcept {
-    const std::string_view host = uri_host(uri);
-    return subtree.starts_with('.') ? ends_with_name(host, subtree) : same_name(host, subtree);
+[[nodiscard]] inline bool is_host_name(std::string_view host) {
+    return !host.empty() && host.front() != '[' && address_octets(host).empty();
 }
-// RFC 5280 4.2.1.10: where URIs are constrained, one without the name of a host is not acceptable.
+// Of the host of a URI or a mailbox: "a.test" has itself only, ".a.test" what is below, "" all of them.
+[[nodiscard]] inline bool in_host_subtree(std::string_view host, std::string_view subtree) noexcept {
+    return subtree.empty() || (subtree.front() == '.' ? ends_with_name(host, subtree) : same_name(host, subtree));
+}
+// RFC 5280 4.2.1.10: where URIs are constrained, in either way, one without the name of a host is not acceptable.
+[[nodiscard]] inline bool in_uri_subtree(std::string_view uri, std::string_view subtree) {
+    const std::string_view host = uri_host(uri);
+    return is_host_name(host) && in_host_subtree(host, subtree);
+}
 [[nodiscard]] inline bool touches_uri_subtree(std::string_view uri, std::string_view subtree) {
     const std::string_view host = uri_host(uri);
-    return host.empty() || host.front() == '[' || !address_octets(host).empty() || in_uri_subtree(uri, subtree);
+    return !is_host_name(host) || in_host_subtree(host, subtree);
 }
 [[nodiscard]] inline bool in_mail_subtree(std::string_view mail, std::string_view subtree) noexcept {
-    const std::size_t at = mail.rfind('@');
-    const std::string_view host = at == std::string_view::npos ? mail : mail.substr(at + 1);
     if (subtree.find('@') != std::string_view::npos) {
         return same_name(mail, subtree);
     }
-    return subtree.starts_with('.') ? ends_with_name(host, subtree) : same_name(host, subtree);
+    const std::size_t at = mail.rfind('@');
+    return in_host_subtree(at == std::string_view::npos ? mail : mail.substr(at + 1), subtree);
 }
 
 /// The names of `c` against the constraints of one authority above it.
