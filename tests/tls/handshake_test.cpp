@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <ctime>
 #include <memory>
 #include <string>
 #include <utility>
@@ -294,6 +295,25 @@ TEST_CASE("no ticket of TLS 1.2 is asked for, and no session kept: a rejected on
     CHECK(!connect_once(c, server_of(cert_a()), sessions, "k"));
     CHECK(sessions->size() == 0);
     CHECK(!connect_once(c, server_of(cert_a()), sessions, "k"));
+}
+
+TEST_CASE("no session is resumed past the end of the certificate that its server had shown: the next handshake is a full one") {
+    const auto c = client_of(ca());
+    const auto s = server_of(cert_a());
+    auto sessions = std::make_shared<tls::session_cache>();
+    CHECK(!connect_once(c, s, sessions, "k"));
+    for (const bool past : {false, true}) {
+        CAPTURE(past);
+        tls::session_cache::entry kept = sessions->take("k");
+        REQUIRE(!kept.chain.empty());
+        kept.chain.front().not_after = std::time(nullptr) + (past ? -1 : 86'400); // as if it had been issued for less
+        sessions->put(std::move(kept));
+        std::string why;
+        CHECK(connect_once(c, s, sessions, "k", &why) == !past);
+        CHECK(why == "ok");
+    }
+    CHECK(sessions->size() == 1);
+    CHECK(connect_once(c, s, sessions, "k"));
 }
 
 TEST_CASE("on_peer judges a resumed session by what the server had shown") {

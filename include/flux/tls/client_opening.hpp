@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 // flux/tls/client_opening.hpp - client_opening: owns whom a client expects, and the session it resumes and leaves behind.
 //
-// A resumed session shows no certificate, so what the server had shown when it began travels with the session, and
-// on_peer judges that. Deliberately not here: the store of sessions (session_cache.hpp).
+// A resumed session shows no certificate, so what the server had shown when it began travels with the session: past the
+// end of that certificate it is not resumed, and on_peer judges it. Deliberately not here: the store of sessions (session_cache.hpp).
 #pragma once
 
 #include <flux/tls/context.hpp>
 #include <flux/tls/session_cache.hpp>
 
+#include <ctime>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -30,6 +31,9 @@ public:
         auto made = context->connect(host);
         if (made && sessions != nullptr) {
             resumed_ = sessions->take(session_key);
+            if (!resumed_.chain.empty() && resumed_.chain.front().not_after < std::time(nullptr)) {
+                resumed_ = session_cache::entry(); // the server has to show another one
+            }
             if (resumed_.session != nullptr) {
                 (*made)->resume(*resumed_.session);
             }

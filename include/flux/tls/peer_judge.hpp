@@ -2,10 +2,10 @@
 // flux/tls/peer_judge.hpp - whether the peer of one connection is welcome, and why not.
 //
 //   a chain: the library's verdict on each certificate -> judge_chain() -> on_peer -> welcome | refusal
-//   a session: the chain that was shown when it began -> judged as if it were shown now -> resumed -> on_peer -> ...
+//   a client's session: the chain that was shown when it began -> judged as if it were shown now -> resumed -> on_peer -> ...
 //
-// The library and verify.hpp both have to find a chain good. Deliberately not here: the rules (verify.hpp), and how a
-// refused peer is told (engine.hpp).
+// The library and verify.hpp both have to find a chain good. Deliberately not here: the rules (verify.hpp), whether a
+// client resumes a session (client_opening.hpp), and how a refused peer is told (engine.hpp).
 #pragma once
 
 #include <flux/core/function.hpp>
