@@ -5,6 +5,7 @@
 #include <flux/coro/with.hpp>
 #include <flux/net/socket_stream.hpp>
 #include <support/driver_matrix.hpp>
+#include <support/file_of.hpp>
 
 #include <doctest/doctest.h>
 
@@ -15,31 +16,16 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/uio.h>
 
 using namespace flux;
 using namespace std::chrono_literals;
+using test_support::file_of;
 using test_support::on_each_driver;
+using test_support::pattern;
 using test_support::run;
 
 namespace {
-
-std::string pattern(std::size_t n) {
-    std::string text(n, '\0');
-    std::uint32_t state = 4711;
-    for (char& c : text) {
-        state = state * 1'664'525U + 1'013'904'223U;
-        c = static_cast<char>(state >> 24);
-    }
-    return text;
-}
-
-unique_fd file_of(std::string_view text) {
-    unique_fd fd(::memfd_create("flux-test", MFD_CLOEXEC));
-    REQUIRE(::write(fd.get(), text.data(), text.size()) == static_cast<::ssize_t>(text.size()));
-    return fd;
-}
 
 struct pair_of {
     socket_stream ours;

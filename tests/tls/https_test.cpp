@@ -5,6 +5,7 @@
 #include <flux/coro/sleep.hpp>
 #include <flux/http/server/send_file.hpp>
 #include <flux/testing/memory_stream.hpp>
+#include <support/file_of.hpp>
 #include <support/tls_ends.hpp>
 
 #include <doctest/doctest.h>
@@ -16,14 +17,12 @@
 #include <utility>
 #include <vector>
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 using namespace flux;
 using namespace std::chrono_literals;
 using test_support::ca;
 using test_support::cert_lab;
 using test_support::client_of;
+using test_support::file_of;
 
 // So that a server sees how fast a client reads.
 static_assert(http::detail::write_watch<tls::tls_stream<tcp_stream>>::tells_progress);
@@ -31,13 +30,6 @@ static_assert(http::detail::write_watch<tls::tls_stream<tcp_stream>>::tells_prog
 namespace {
 
 const cert_lab::pair& cert_a() { return test_support::named("a_ip", "DNS:a.test,IP:127.0.0.1"); }
-
-unique_fd file_of_text() {
-    unique_fd fd(::memfd_create("flux-test", MFD_CLOEXEC));
-    const std::string text(200'010, 'f');
-    REQUIRE(::write(fd.get(), text.data(), text.size()) == 200'010);
-    return fd;
-}
 
 const http::router& app() {
     static const auto made = [] {
@@ -50,7 +42,7 @@ const http::router& app() {
             co_return http::text("at last");
         });
         r->get("/file", [](http::request&) {
-            static const unique_fd file = file_of_text();
+            static const unique_fd file = file_of(std::string(200'010, 'f'));
             return http::response().stream(
                 [](http::body_writer& out) -> task<> { co_await http::send_file(out, file.get(), 5, 200'000); }, 200'000);
         });
