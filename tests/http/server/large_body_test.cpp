@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Bodies that are larger than any buffer, in either direction: all of it arrives, and memory does not grow with it.
 #include <flux/http/server/router.hpp>
-#include <flux/http/server/server_connection.hpp>
-#include <flux/net/connect.hpp>
-#include <flux/net/listener.hpp>
+#include <http/server/over_tcp.hpp>
 #include <support/driver_matrix.hpp>
-#include <support/transport_sockets.hpp>
 
 #include <doctest/doctest.h>
 
@@ -47,35 +44,27 @@ struct sampled {
 };
 
 task<> exchange(const http::router* app, std::string request, std::uint64_t to_send, std::uint64_t* received_octets, sampled* memory) {
-    auto ctx = co_await this_context();
-    auto listener = tcp_listener::listen(reactor::of(ctx.home()), endpoint::loopback(0)).value();
-    const auto where = listener.local_endpoint().value();
     http::server_options options;
     options.limits.body_octets = std::uint64_t{1} << 40;
-    http::detail::server_core core(*app, options);
-    auto client = co_await test_support::any_connect(where);
-    auto accepted = co_await listener.accept();
-    task_scope scope(ctx, scope_policy::collect);
-    scope.spawn_frame(test_support::serve_any(core, std::move(accepted)));
-    co_await client.write_all(as_octets(request));
-    const std::string data(piece, 'x');
-    for (std::uint64_t sent = 0; sent < to_send; sent += piece) {
-        co_await client.write_all(as_octets(data));
-        memory->look();
-    }
-    for (;;) {
-        const auto some = co_await client.receive();
-        if (some.empty()) {
-            break;
-        }
-        if ((*received_octets >> 24) != ((*received_octets + some.size()) >> 24)) {
+    auto use = [&](test_support::any_tcp& client) -> task<> {
+        co_await client.write_all(as_octets(request));
+        const std::string data(piece, 'x');
+        for (std::uint64_t sent = 0; sent < to_send; sent += piece) {
+            co_await client.write_all(as_octets(data));
             memory->look();
         }
-        *received_octets += some.size();
-    }
-    client.close();
-    co_await scope.join();
-    listener.close();
+        for (;;) {
+            const auto some = co_await client.receive();
+            if (some.empty()) {
+                break;
+            }
+            if ((*received_octets >> 24) != ((*received_octets + some.size()) >> 24)) {
+                memory->look();
+            }
+            *received_octets += some.size();
+        }
+    };
+    co_await flux_test::with_connection(app, options, use);
 }
 
 } // namespace

@@ -11,36 +11,47 @@
 
 namespace flux_test {
 
-// Serves one connection over TCP and gives everything that the server sent; "RESET" if it did not end well.
-template <class Script>
-flux::task<std::string> over_tcp(const flux::http::router* app, std::string request, Script script) {
+/// Serves one connection over TCP: `use(client)` is its other end, which is closed then.
+template <class Use>
+flux::task<> with_connection(const flux::http::router* app, flux::http::server_options options, Use use) {
     using namespace flux;
     auto ctx = co_await this_context();
     auto listener = tcp_listener::listen(reactor::of(ctx.home()), endpoint::loopback(0)).value();
     const auto where = listener.local_endpoint().value();
-    const http::server_options options;
     http::detail::server_core core(*app, options);
     auto client = co_await test_support::any_connect(where);
     auto accepted = co_await listener.accept();
     task_scope scope(ctx, scope_policy::collect);
     scope.spawn_frame(test_support::serve_any(core, std::move(accepted)));
-    co_await client.write_all(as_octets(request));
-    std::string all;
-    for (;;) {
-        const auto piece = co_await attempt(client.receive());
-        if (!piece) {
-            all += "RESET";
-            break;
-        }
-        if (piece->empty()) {
-            break;
-        }
-        all += as_text(piece->octets());
-        script(all);
-    }
+    co_await use(client);
     client.close();
     co_await scope.join();
     listener.close();
+}
+
+/// Sends `request` and gives everything that the server sent, "RESET" behind it if it did not end well. `script` sees it
+/// each time more has come.
+template <class Script>
+flux::task<std::string> over_tcp(const flux::http::router* app, std::string request, Script script) {
+    using namespace flux;
+    std::string all;
+    auto use = [&](test_support::any_tcp& client) -> task<> {
+        co_await client.write_all(as_octets(request));
+        for (;;) {
+            const auto piece = co_await attempt(client.receive());
+            if (!piece) {
+                all += "RESET";
+                break;
+            }
+            if (piece->empty()) {
+                break;
+            }
+            all += as_text(piece->octets());
+            script(all);
+        }
+    };
+    const http::server_options options;
+    co_await with_connection(app, options, use);
     co_return all;
 }
 
