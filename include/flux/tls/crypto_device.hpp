@@ -5,7 +5,8 @@
 //
 // The library seeds a generator for each connection, by opening, reading and closing /dev/urandom: 3 us, and a
 // connection that has been accepted fails when that was the last descriptor. getrandom() is the same source without
-// either. Unused where the library has AES instructions of its own or no callbacks. Deliberately not here: AES.
+// either. On x86-64 only, where the library has callbacks and no AES instructions of its own: elsewhere it answers all
+// of it itself. Deliberately not here: AES.
 #pragma once
 
 #include <flux/tls/aesni.hpp>
@@ -64,7 +65,8 @@ inline constexpr int crypto_device = 0x666c7578;
 
 namespace flux::inline FLUX_ABI::tls::detail {
 
-/// The library has its own, or this processor has none.
+/// No callbacks: the library does all of it.
+/// Returns  whether it was built with AES instructions of its own for x86-64; of those of other processors nothing is known.
 [[nodiscard]] inline bool use_crypto_device(WOLFSSL_CTX*) noexcept {
 #if defined(WOLFSSL_AESNI)
     return true;

@@ -3,7 +3,7 @@
 //
 // An error is one of errc; what only this connection knows (the names a certificate has, the alert the peer sent)
 // is in the chain before it: `TLS: certificate is for "b.test", not "a.test": name mismatch`. Deliberately not
-// here: how the library's numbers become these (engine.hpp).
+// here: how the library's numbers become these (library.hpp).
 #pragma once
 
 #include <flux/core/error.hpp>
