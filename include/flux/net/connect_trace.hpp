@@ -14,7 +14,8 @@
 namespace flux::inline FLUX_ABI {
 
 /// Told of every step of connecting, on the reactor thread, from inside it: note and return. `why` is null where it went
-/// well. Attempts that another one has won against end with errc::canceled. The time of a step is that of the call.
+/// well. Attempts that another one has won against end with errc::canceled. The time of a step is that of the call. A step
+/// that an exception other than flux::error leaves (no memory) has no end; whoever connects gets the exception.
 class connect_trace {
 public:
     connect_trace() = default;
