@@ -4,6 +4,7 @@
 
 #include <flux/coro/sleep.hpp>
 #include <flux/net/read.hpp>
+#include <support/allocated.hpp>
 #include <support/tls_ends.hpp>
 
 #include <doctest/doctest.h>
@@ -19,12 +20,11 @@
 
 using namespace flux;
 using namespace std::chrono_literals;
+using test_support::allocated;
 using test_support::ca;
 using test_support::cert_lab;
 using test_support::tls_end;
 using progress = tls::engine::progress;
-
-extern "C" [[gnu::weak]] std::size_t __sanitizer_get_current_allocated_bytes();
 
 namespace {
 
@@ -67,13 +67,6 @@ private:
     static inline long held_ = 0;
     static inline bool fail_next_ = false;
 };
-
-/// All that malloc has given out.
-long allocated() noexcept {
-    const struct mallinfo2 info = ::mallinfo2();
-    return static_cast<long>(&__sanitizer_get_current_allocated_bytes != nullptr ? __sanitizer_get_current_allocated_bytes()
-                                                                                  : info.uordblks + info.hblkhd);
-}
 
 } // namespace
 

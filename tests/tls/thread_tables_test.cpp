@@ -1,23 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include <flux/tls/listener.hpp> // also proves the header is self-contained
 
+#include <support/allocated.hpp>
 #include <support/tls_ends.hpp>
 
 #include <doctest/doctest.h>
 
 #include <thread>
 
-#include <malloc.h>
-
-namespace {
-
-/// Octets that malloc has given out, to any thread.
-long allocated() {
-    const struct mallinfo2 info = ::mallinfo2();
-    return static_cast<long>(info.uordblks + info.hblkhd);
-}
-
-} // namespace
+using test_support::allocated;
 
 TEST_SUITE("tls/engine") {
 
@@ -45,7 +36,7 @@ TEST_CASE("threads that end take their tables of curve points with them, whether
         threads(5);
         const long more = allocated() - before;
         MESSAGE("5 threads: " << more << " octets");
-        CHECK(more < 1'000'000); // without the clean-up 2.4 MB for each; a sanitizer sees that by itself
+        CHECK(more < 1'000'000); // without the clean-up 2.4 MB for each
     }
 }
 
