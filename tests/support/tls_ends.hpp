@@ -59,6 +59,11 @@ inline void carry(flux::tls::engine& from, flux::tls::engine& to) {
     to.feed(from.output().view());
     from.output().clear();
 }
+inline std::string drain(flux::tls::engine& e) {
+    std::string all(e.output().view());
+    e.output().clear();
+    return all;
+}
 /// Whether two engines make their handshake. What either has to say afterwards (tickets) has reached the other.
 inline bool shake(flux::tls::engine& client, flux::tls::engine& server) {
     for (int turn = 0; turn < 8 && !(client.is_complete() && server.is_complete()); ++turn) {
@@ -70,6 +75,15 @@ inline bool shake(flux::tls::engine& client, flux::tls::engine& server) {
         }
     }
     return client.is_complete() && server.is_complete();
+}
+/// An engine makes its handshake with what is at the other end of `to`.
+inline flux::task<> shake(flux::tls::engine& e, flux::testing::memory_stream& to) {
+    while (e.handshake() == flux::tls::engine::progress::want_more) {
+        co_await to.write_all(flux::as_octets(drain(e)));
+        const auto heard = co_await to.receive();
+        e.feed(flux::as_text(heard.octets()));
+    }
+    co_await to.write_all(flux::as_octets(drain(e)));
 }
 
 // ---- streams ----

@@ -17,7 +17,10 @@
 #include <utility>
 
 using namespace flux;
-using test_support::cert_lab;
+using test_support::ca;
+using test_support::context_of;
+using test_support::drain;
+using test_support::named;
 using tls::version;
 using progress = tls::engine::progress;
 
@@ -27,23 +30,12 @@ constexpr int alert_record = 21;
 constexpr int handshake_record = 22;
 constexpr int data_record = 23;
 
-const cert_lab::pair& ca() { return cert_lab::shared().root("ca"); }
-const cert_lab::pair& cert_a() {
-    cert_lab::spec s;
-    s.san = "DNS:a.test";
-    return cert_lab::shared().issue(ca(), "a", s);
-}
-
-std::string drain(tls::engine& e) {
-    std::string all(e.output().view());
-    e.output().clear();
-    return all;
-}
+const test_support::cert_lab::pair& cert_a() { return named("a", "DNS:a.test"); }
 
 // Both ends after their handshake, the client with the server's ticket.
 struct two_engines {
     explicit two_engines(version v)
-        : near_context(test_support::client_of(settings(v))), far_context(server_context()),
+        : near_context(test_support::client_of(settings(v))), far_context(context_of(cert_a())),
           client(*near_context->connect("a.test")), server(*far_context->connect("http/1.1")) {
         for (int i = 0; i < 3; ++i) {
             std::string said = advance(*client);
@@ -59,11 +51,6 @@ struct two_engines {
         tls::client_settings s = test_support::trusting(ca());
         s.max_version = v;
         return s;
-    }
-    [[nodiscard]] static tls::server_context_ptr server_context() {
-        auto made = tls::server_context::make(tls::server_settings(tls::identity::files(cert_a().chain, cert_a().key)));
-        REQUIRE(made);
-        return *made;
     }
     [[nodiscard]] static std::string advance(tls::engine& e) {
         if (!e.is_complete()) {
@@ -269,7 +256,7 @@ TEST_CASE("the library ends a flood of warning alerts, in a connection and in a 
             forger client(*e.client, forger::as::client);
             const endurance out = flood(*e.server, [&] { return client.record(alert_record, {'\1', warning}); });
             CHECK(out.records < warnings);
-            CHECK(out.end.kind() == error_kind::tls);
+            CHECK_MESSAGE(out.end.is(tls::errc::flooded), out.end.message());
             CHECK(out.answers < 64);
             auto opening = *e.near_context->connect("a.test");
             REQUIRE(opening->handshake() == progress::want_more);
@@ -288,13 +275,13 @@ TEST_CASE("nobody renegotiates: not with a ClientHello, not because of a HelloRe
         forger client(*asking.client, forger::as::client);
         const endurance out = flood(*asking.server, [&] { return client.record(handshake_record, asking.hello.substr(5)); });
         CHECK(out.records == 0);
-        CHECK(out.end.kind() == error_kind::tls);
+        CHECK_MESSAGE(out.end.is(tls::errc::handshake_failed), out.end.message());
         CHECK(out.answers < 64);
         two_engines asked(v);
         forger server(*asked.server, forger::as::server);
         const endurance hellos = flood(*asked.client, [&] { return server.record(handshake_record, message(0, "")); });
         CHECK(hellos.records <= 1);
-        CHECK(hellos.end.kind() == error_kind::tls);
+        CHECK_MESSAGE(hellos.end.is(tls::errc::handshake_failed), hellos.end.message());
         CHECK(hellos.answers < 128);
     }
 }
@@ -306,7 +293,7 @@ TEST_CASE("in a handshake, records that lead nowhere end it at once") {
         for (const std::string& what : {ccs, std::string("\x16\3\3\0\0", 5), std::string("\x17\3\3\0\0", 5)}) {
             CAPTURE(static_cast<int>(v));
             CAPTURE(static_cast<int>(what[0]));
-            const auto server_context = two_engines::server_context();
+            const auto server_context = context_of(cert_a());
             auto client = *context->connect("a.test");
             auto server = *server_context->connect("http/1.1");
             REQUIRE(client->handshake() == progress::want_more);
@@ -330,12 +317,7 @@ TEST_CASE("who waits for the next request is told of a flood once, and reads why
         int told = 0;
     } ear;
     auto attack = [](testing::memory_stream& to, tls::engine& e, const listener& victim) -> task<> {
-        while (e.handshake() == progress::want_more) {
-            co_await to.write_all(as_octets(drain(e)));
-            const auto heard = co_await to.receive();
-            e.feed(as_text(heard.octets()));
-        }
-        co_await to.write_all(as_octets(drain(e)));
+        co_await test_support::shake(e, to);
         for (unsigned i = 0; i <= most; ++i) {
             CHECK(victim.told == 0);
             REQUIRE(::wolfSSL_update_keys(e.native()) == WOLFSSL_SUCCESS);

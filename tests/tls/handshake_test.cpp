@@ -20,6 +20,7 @@ using namespace flux;
 using test_support::ca;
 using test_support::cert_lab;
 using test_support::client_of;
+using test_support::drain;
 using test_support::server_of;
 using test_support::shake;
 using progress = tls::engine::progress;
@@ -27,12 +28,6 @@ using progress = tls::engine::progress;
 namespace {
 
 const cert_lab::pair& cert_a() { return test_support::named("a", "DNS:a.test"); }
-
-std::string drain(tls::engine& e) {
-    std::string all(e.output().view());
-    e.output().clear();
-    return all;
-}
 /// Gives `octets` in two pieces, with a look between them; what the engine says to the second.
 progress feed_cut(tls::engine& e, const std::string& octets, std::size_t at) {
     e.feed(std::string_view(octets).substr(0, at));

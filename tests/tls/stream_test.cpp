@@ -383,19 +383,10 @@ TEST_CASE("the end stays the end, though the peer that said it keeps the transpo
     stream far(std::move(raw.second), server());
     const auto context = client();
     auto peer = *context->connect("a.test");
-    auto say = [](memory_stream& to, tls::engine& e) -> task<> {
-        const std::string octets(e.output().view());
-        e.output().clear();
-        co_await to.write_all(as_octets(octets));
-    };
-    auto leave = [say](memory_stream& to, tls::engine& e) -> task<> {
-        while (e.handshake() == tls::engine::progress::want_more) {
-            co_await say(to, e);
-            const auto heard = co_await to.receive();
-            e.feed(as_text(heard.octets()));
-        }
+    auto leave = [](memory_stream& to, tls::engine& e) -> task<> {
+        co_await test_support::shake(e, to);
         e.close();
-        co_await say(to, e);
+        co_await to.write_all(as_octets(test_support::drain(e)));
     };
     auto listen = [](stream& s) -> task<> {
         for (int i = 0; i < 3; ++i) {
