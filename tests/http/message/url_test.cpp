@@ -79,6 +79,20 @@ TEST_SUITE("http/message/url") {
         CHECK(http::resolve_reference("http://a?q", "g") == "http://a/g");
         CHECK(http::resolve_reference("http://a?q", "") == "http://a?q");
         CHECK(http::resolve_reference("http://a/b", "//c/../d") == "http://c/d");
+        CHECK(http::resolve_reference("http://a//b", "c") == "http://a//c");
+    }
+
+    TEST_CASE("a path does not become a host [RFC 3986 3.3, erratum 4547]") {
+        CHECK(http::resolve_reference("http://a/b", "http:.///c/d") == "http:/.//c/d");
+        CHECK(http::resolve_reference("http://a/b", "x:/..//c") == "x:/.//c");
+        const auto base = http::url::parse("https://a.test/b");
+        REQUIRE(base);
+        for (const std::string_view location :
+             {"https:.///evil.test/", "https:/.//evil.test/", "https:/..//u@evil.test/", "https:a/..//evil.test",
+              "wss:.///evil.test"}) {
+            CAPTURE(location);
+            CHECK(!base->resolve(location));
+        }
     }
     TEST_CASE("dot segments are removed as in the examples [RFC 3986 5.2.4]") {
         const std::pair<std::string_view, std::string_view> table[] = {

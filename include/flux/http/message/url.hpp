@@ -96,7 +96,7 @@ struct uri_parts {
 }
 
 /// The URI that `reference` means in a document at `base`. Nothing is validated or normalised.
-/// Source  RFC 3986 5.2.2, 5.3, strict.
+/// Source  RFC 3986 5.2.2, 5.3 (with erratum 4547), strict.
 [[nodiscard]] inline std::string resolve_reference(std::string_view base, std::string_view reference) {
     const uri_parts b = split_uri(base);
     const uri_parts r = split_uri(reference);
@@ -137,6 +137,8 @@ struct uri_parts {
     };
     put(t.has_scheme, "", t.scheme, ":");
     put(t.has_authority, "//", t.authority);
+    // Without an authority, a path must not begin with what would be one.
+    put(!t.has_authority && path.starts_with("//"), "/.", "");
     out += path;
     put(t.has_query, "?", t.query);
     put(t.has_fragment, "#", t.fragment);
