@@ -7,8 +7,7 @@
 
 The subject is the first C++ block of README.md, else examples/hello.cpp. Lines are those of the preprocessed text. CPU time
 is given as a multiple of that of a fixed program made of standard headers, measured in the same minutes: a slower or
-busier machine moves both. The caps are in seconds, with the same 10 % of slack; on a machine that is slower than the one
-of the record, in its seconds: the same commit took 3.5 s on one day and 4.7 s on another. Instructions are what one
+busier machine moves both. The caps are in seconds, with the same 10 % of slack. Instructions are what one
 request costs in user space, from octets in to octets out (bench/hello_instructions.cpp under valgrind).
 """
 import math
@@ -58,14 +57,6 @@ def cpu_seconds(arguments):
     return usage.ru_utime + usage.ru_stime
 
 
-def as_on_record(level, seconds, multiple, recorded):
-    """What `seconds`, which are `multiple` times the fixed program, are on the machine of the record, if that is faster."""
-    if f"seconds{level}" not in recorded or f"time{level}" not in recorded:
-        return seconds
-    fixed_then = recorded[f"seconds{level}"] / recorded[f"time{level}"]
-    return min(seconds, multiple * fixed_then)
-
-
 def measure(scratch, recorded):
     program, reference = scratch / "program.cpp", scratch / "reference.cpp"
     program.write_text(subject())
@@ -86,8 +77,7 @@ def measure(scratch, recorded):
                 reference_seconds = min(reference_seconds,
                                         cpu_seconds(command(reference, level, "-c", "-o", os.devnull)))
             found[name] = seconds[level] / reference_seconds
-            judged = as_on_record(level, seconds[level], found[name], recorded)
-            if attempt >= 2 and found[name] <= limit and judged <= CAPS[level] * TOLERANCE:
+            if attempt >= 2 and found[name] <= limit and seconds[level] <= CAPS[level] * TOLERANCE:
                 break
     found["instructions"] = instructions(scratch)
     return found, seconds
@@ -115,19 +105,16 @@ def main():
     recorded = read_record()
     with tempfile.TemporaryDirectory() as scratch:
         found, seconds = measure(pathlib.Path(scratch), recorded)
-    judged = {level: as_on_record(level, used, found[f"time{level}"], recorded) for level, used in seconds.items()}
     for level, used in seconds.items():
-        print(f"g++ {level}: {used:.2f} s CPU here, {judged[level]:.2f} s at the speed of the record (cap {CAPS[level]:.0f} s)")
+        print(f"g++ {level}: {used:.2f} s CPU (cap {CAPS[level]:.0f} s)")
     if "--update" in sys.argv:
         RECORD.write_text("# What the program of README.md costs with g++; see tools/cost.py. lines: preprocessed, without\n"
                           "# blank ones. time: CPU time as a multiple of that of a fixed program of standard headers.\n"
                           "# instructions: in user space, of one keep-alive request.\n"
-                          "# seconds: CPU seconds on the machine where time was measured.\n"
-                          + "".join(f"{name} {value:.2f}\n" for name, value in found.items())
-                          + "".join(f"seconds{level} {used:.2f}\n" for level, used in seconds.items()))
+                          + "".join(f"{name} {value:.2f}\n" for name, value in found.items()))
         return 0
     bad = [f"{level} takes {used:.2f} s, more than {CAPS[level]:.0f} s + 10 %"
-           for level, used in judged.items() if used > CAPS[level] * TOLERANCE]
+           for level, used in seconds.items() if used > CAPS[level] * TOLERANCE]
     for name, value in found.items():
         print(f"{name} {value:.2f}, recorded {recorded.get(name, 'nothing')}")
         if name not in recorded:
