@@ -37,14 +37,8 @@ for shape in "--connections 8" "--connections 3 --pipeline 7"; do
     until_busy $shape "$url"
     same "as fast as it goes, $shape" "0 True" "$status $(member "$sound and r['requests'] > 100 and r['seconds'] < 100")"
 done
-# 200 requests are due. What else runs on the machine can keep some of them from being answered in time, but not every time.
-for _ in $(seq 5); do
-    load --duration 1 --connections 10 --rate 200 "$url"
-    same "at a rate: all are counted" True "$(member "$sound and r['requests'] + r['unanswered'] == 200")"
-    in_time=$(member "int(r['requests'] >= 150)")
-    [ "$in_time" = 0 ] || break
-done
-same "at a rate: answers in time" 1 "$in_time"
+load --duration 1 --connections 10 --rate 200 "$url"
+same "at a rate" True "$(member "$sound and 150 <= r['requests'] <= 200 == r['requests'] + r['unanswered']")"
 until_busy --connections 2 "http://127.0.0.1:$port/nothing"
 same "404" "0 True" "$status $(member "r['not_2xx'] == r['requests'] > 0")"
 
