@@ -76,6 +76,7 @@ struct server_options {
     milliseconds drain_notice{0};
     /// When the listener is closed, idle connections are, too. One that has not sent its first request yet gets this
     /// much time for the first octet of it, and one whose head has begun to arrive for the rest of it: then 408.
+    /// A head behind answers that were being written has at least this long after them, in a drain or not.
     milliseconds fresh_grace{1'000};
     /// After that: how long requests in flight may take. Then their contexts are stopped with `shutdown`.
     milliseconds drain_timeout{15'000};
