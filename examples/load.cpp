@@ -10,6 +10,7 @@
 //
 // It works on sockets and the wire layer and not on http::client, which does not pipeline. It is longer than the other
 // examples because it has a histogram and two reports.
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <chrono>

@@ -16,6 +16,7 @@
 #include <cstdlib>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "support/driver_matrix.hpp"
 #include "support/transport_sockets.hpp"

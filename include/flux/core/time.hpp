@@ -4,10 +4,18 @@
 
 #include <flux/config.hpp>
 
-#include <chrono>
 #include <cstdint>
 #include <ratio>
 #include <type_traits>
+
+// The one place where flux includes <chrono>. That of libstdc++ 12 brings the calendar and, to print it, <sstream>:
+// a tenth of what all standard headers of flux cost to parse. The clocks, durations, sys_seconds and literals are in a
+// header of their own there, which <mutex> includes too. Who needs the calendar includes <chrono>, in any order.
+#if defined(_GLIBCXX_RELEASE) && _GLIBCXX_RELEASE == 12
+#include <bits/chrono.h>
+#else
+#include <chrono>
+#endif
 
 namespace flux::inline FLUX_ABI {
 

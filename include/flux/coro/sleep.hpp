@@ -4,6 +4,7 @@
 // Deliberately not here: limits on other operations (with.hpp), reading the clock (context::home().now()).
 #pragma once
 
+#include <flux/core/time.hpp>
 #include <flux/coro/operation.hpp>
 
 #include <cerrno>

@@ -5,6 +5,7 @@
 // the wrapped state, so they cost no frame. within() covers the rest of the enclosing block.
 #pragma once
 
+#include <flux/core/time.hpp>
 #include <flux/coro/task.hpp>
 
 #include <optional>

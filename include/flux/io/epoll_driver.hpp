@@ -8,6 +8,7 @@
 #pragma once
 
 #include <flux/core/dynamic_array.hpp>
+#include <flux/core/time.hpp>
 #include <flux/io/driver.hpp>
 #include <flux/io/unique_fd.hpp>
 

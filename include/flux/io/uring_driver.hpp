@@ -12,6 +12,7 @@
 #pragma once
 
 #include <flux/core/dynamic_array.hpp>
+#include <flux/core/time.hpp>
 #include <flux/io/driver.hpp>
 
 #include <algorithm>

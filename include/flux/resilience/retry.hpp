@@ -9,6 +9,7 @@
 // processed (http/client/resend.hpp), counting over all requests (retry_budget.hpp).
 #pragma once
 
+#include <flux/core/time.hpp>
 #include <flux/coro/sleep.hpp>
 #include <flux/http/client/client_layer.hpp>
 #include <flux/http/message/date.hpp>

@@ -7,6 +7,7 @@
 // Deliberately not here: who connects to whom (sim_network.hpp).
 #pragma once
 
+#include <flux/core/time.hpp>
 #include <flux/testing/memory_listener.hpp>
 #include <flux/testing/virtual_loop.hpp>
 

@@ -8,6 +8,7 @@
 // sim_network.hpp), waiting for other threads (a run would then depend on the machine).
 #pragma once
 
+#include <flux/core/time.hpp>
 #include <flux/coro/scope.hpp>
 #include <flux/testing/prng.hpp>
 

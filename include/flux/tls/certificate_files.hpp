@@ -9,11 +9,11 @@
 // the secrets of their tickets. Deliberately not here: getting certificates.
 #pragma once
 
+#include <flux/core/time.hpp>
 #include <flux/tls/certificate_table.hpp>
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <ctime>
 #include <memory>

@@ -11,7 +11,6 @@
 #include <flux/core/time.hpp>
 #include <flux/tls/pem.hpp>
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>

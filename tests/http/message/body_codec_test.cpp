@@ -5,6 +5,8 @@
 
 #include <flux/http/message/form.hpp>
 
+#include <string>
+
 namespace http = flux::http;
 
 namespace shop {

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <string>
 #include <string_view>
 
@@ -52,6 +53,29 @@ TEST_SUITE("http/message/date") {
         const sys_seconds in_1999 = at(915148800);
         CHECK(http::parse_date("Friday, 01-Jan-49 00:00:00 GMT", in_1999) ==
               http::parse_date("Fri, 01 Jan 2049 00:00:00 GMT"));
+    }
+    TEST_CASE("days are those of the calendar of std, in each month of ten thousand years") {
+        long long differences = 0;
+        for (int year = 0; year < 10'000; ++year) {
+            for (unsigned month = 0; month < 14; ++month) {
+                for (const unsigned day : {0U, 1U, 28U, 29U, 30U, 31U, 32U}) {
+                    const std::chrono::year_month_day same{std::chrono::year(year), std::chrono::month(month),
+                                                           std::chrono::day(day)};
+                    const auto found = http::detail::date_parts{year, month, day}.to_time();
+                    if (!same.ok() || !found) {
+                        differences += same.ok() || found ? 1 : 0;
+                        continue;
+                    }
+                    const std::chrono::sys_days days(same);
+                    const http::detail::civil_date back(days.time_since_epoch().count());
+                    const bool equal = *found == days && back.year == static_cast<unsigned>(year) &&
+                                       back.month == month && back.day == day &&
+                                       back.weekday == std::chrono::weekday(days).c_encoding();
+                    differences += equal ? 0 : 1;
+                }
+            }
+        }
+        CHECK(differences == 0);
     }
     TEST_CASE("a leap second is a second") {
         CHECK(http::parse_date("Sat, 31 Dec 2016 23:59:60 GMT") == http::parse_date("Sun, 01 Jan 2017 00:00:00 GMT"));

@@ -7,6 +7,8 @@
 
 #include <http/server/parsed_request.hpp>
 
+#include <string>
+
 namespace http = flux::http;
 
 TEST_SUITE("http/message/request") {

@@ -12,6 +12,7 @@
 
 #include <filesystem>
 #include <string>
+#include <tuple>
 
 #include <fcntl.h>
 #include <stdlib.h>

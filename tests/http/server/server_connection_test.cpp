@@ -9,6 +9,8 @@
 #include <doctest/doctest.h>
 
 #include <stdexcept>
+#include <string>
+#include <vector>
 
 using namespace flux;
 using namespace std::chrono_literals;

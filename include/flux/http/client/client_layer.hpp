@@ -9,6 +9,7 @@
 // Deliberately not here: the stock layers (resilience/), what one exchange does (client.hpp).
 #pragma once
 
+#include <flux/core/time.hpp>
 #include <flux/coro/with.hpp>
 #include <flux/http/client/client_request.hpp>
 

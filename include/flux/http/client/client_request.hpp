@@ -8,6 +8,7 @@
 #pragma once
 
 #include <flux/core/base64.hpp>
+#include <flux/core/time.hpp>
 #include <flux/http/client/client_exchange.hpp>
 #include <flux/http/client/client_response.hpp>
 #include <flux/http/client/multipart_form.hpp>

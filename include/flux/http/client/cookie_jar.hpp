@@ -11,10 +11,10 @@
 #include <flux/core/dynamic_array.hpp>
 #include <flux/core/function.hpp>
 #include <flux/core/result.hpp>
+#include <flux/core/time.hpp>
 #include <flux/http/message/cookie.hpp>
 #include <flux/http/message/url.hpp>
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>

@@ -7,11 +7,11 @@
 // validators, ranges (range.hpp).
 #pragma once
 
+#include <flux/core/time.hpp>
 #include <flux/http/message/date.hpp>
 #include <flux/http/message/fields_view.hpp>
 #include <flux/http/message/method.hpp>
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>

@@ -6,11 +6,11 @@
 #pragma once
 
 #include <flux/core/result.hpp>
+#include <flux/core/time.hpp>
 #include <flux/http/message/date.hpp>
 #include <flux/http/message/fields_view.hpp>
 #include <flux/http/message/octets.hpp>
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <iterator>

@@ -5,9 +5,9 @@
 // formatted date for a second (server).
 #pragma once
 
+#include <flux/core/time.hpp>
 #include <flux/http/message/octets.hpp>
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -72,6 +72,11 @@ private:
     bool ok_ = true;
 };
 
+// Days that `seconds` since 1970 fill, rounded down.
+constexpr long long whole_days(long long seconds) noexcept {
+    return (seconds >= 0 ? seconds : seconds - 86'399) / 86'400;
+}
+
 // The Gregorian calendar in whole numbers: std::chrono::year_month_day does the same in eighty functions, which every
 // program that serves would carry.
 struct civil_date {
@@ -94,6 +99,13 @@ struct civil_date {
     unsigned weekday; // from Sunday, 0
 };
 
+// The way back. Params  year  from -399 on; month and day as in civil_date.
+[[nodiscard]] constexpr long long days_since_epoch(int year, unsigned month, unsigned day) noexcept {
+    const long long y = year + 400 - (month <= 2 ? 1 : 0); // begins in March, and is not negative
+    const unsigned of_year = (153 * (month <= 2 ? month + 9 : month - 3) + 2) / 5 + day - 1;
+    return y * 365 + y / 4 - y / 100 + y / 400 + of_year - 719'468 - 146'097;
+}
+
 struct date_parts {
     int year = 0;
     unsigned month = 0; // from 1
@@ -110,12 +122,14 @@ struct date_parts {
         second = in.number(2);
     }
     [[nodiscard]] constexpr std::optional<std::chrono::sys_seconds> to_time() const noexcept {
-        using namespace std::chrono;
-        const year_month_day date{std::chrono::year(year), std::chrono::month(month), std::chrono::day(day)};
-        if (!date.ok() || hour > 23 || minute > 59 || second > 60) { // 60: a leap second
+        constexpr unsigned char days_of[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+        const bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        if (month - 1 > 11 || day - 1 >= days_of[month - 1] + (leap && month == 2 ? 1U : 0U) || hour > 23 ||
+            minute > 59 || second > 60) { // 60: a leap second
             return std::nullopt;
         }
-        return sys_days(date) + hours(hour) + minutes(minute) + seconds(second);
+        return std::chrono::sys_seconds(
+            seconds(days_since_epoch(year, month, day) * 86'400 + hour * 3600 + minute * 60 + second));
     }
 };
 
@@ -126,7 +140,7 @@ struct date_parts {
 /// Source  RFC 9110 5.6.7.
 inline void format_date(std::chrono::sys_seconds t, char (&out)[date_size]) noexcept {
     const long long seconds = t.time_since_epoch().count();
-    const long long days = (seconds >= 0 ? seconds : seconds - 86'399) / 86'400;
+    const long long days = detail::whole_days(seconds);
     const auto second_of_day = static_cast<unsigned>(seconds - days * 86'400);
     const detail::civil_date date(days);
     const auto put = [](char* p, std::string_view text) { return p + text.copy(p, text.size()); };
@@ -147,7 +161,7 @@ inline void format_date(std::chrono::sys_seconds t, char (&out)[date_size]) noex
 /// Reads an HTTP date: IMF-fixdate, the form of RFC 850, or that of asctime().
 ///
 /// The name of the day must be one, but it is not compared with the date. Case matters, as in the grammar.
-/// Params   now  decides the century of a year with two digits: at most 50 years after it.
+/// Params   now  a year from 0 to 9999; decides the century of a year with two digits: at most 50 years after it.
 /// Returns  nothing for anything else.
 /// Source   RFC 9110 5.6.7.
 [[nodiscard]] inline std::optional<std::chrono::sys_seconds> parse_date(std::string_view text,
@@ -191,8 +205,8 @@ inline void format_date(std::chrono::sys_seconds t, char (&out)[date_size]) noex
         in.expect(" ");
         d.read_time(in);
         in.expect(" GMT");
-        const int this_year =
-            static_cast<int>(std::chrono::year_month_day(std::chrono::floor<std::chrono::days>(now)).year());
+        const auto this_year =
+            static_cast<int>(detail::civil_date(detail::whole_days(now.time_since_epoch().count())).year);
         d.year = this_year - this_year % 100 + two;
         if (d.year > this_year + 50) {
             d.year -= 100;

@@ -5,7 +5,6 @@
 #include <flux/core/time.hpp>
 #include <flux/http/message/date.hpp>
 
-#include <chrono>
 #include <string_view>
 
 namespace flux::inline FLUX_ABI::http::detail {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <flux/core/dynamic_array.hpp>
+#include <flux/core/time.hpp>
 #include <flux/http/message/conditional.hpp>
 #include <flux/http/message/content_coding.hpp>
 #include <flux/http/message/media_type.hpp>
@@ -23,7 +24,6 @@
 #include <sys/random.h>
 
 #include <atomic>
-#include <chrono>
 #include <concepts>
 #include <cstdint>
 #include <memory>

@@ -16,7 +16,6 @@
 #include <flux/http/server/middleware.hpp>
 
 #include <algorithm>
-#include <chrono>
 #include <concepts>
 #include <cstdint>
 #include <exception>
@@ -81,14 +80,14 @@ private:
 
 // RFC 3339, in UTC, with milliseconds.
 [[nodiscard]] inline std::string log_time(std::chrono::system_clock::time_point at) {
-    const auto whole = std::chrono::floor<std::chrono::milliseconds>(at);
-    const auto days = std::chrono::floor<std::chrono::days>(whole);
-    const std::chrono::year_month_day date(days);
-    const auto of_day = static_cast<unsigned>((whole - days).count());
+    const long long whole = std::chrono::floor<milliseconds>(at).time_since_epoch().count();
+    const long long days = whole_days(std::chrono::floor<seconds>(at).time_since_epoch().count());
+    const civil_date date(days);
+    const auto of_day = static_cast<unsigned>(whole - days * 86'400'000);
     char text[] = "0000-00-00T00:00:00.000Z";
-    char* p = put_digits(text, static_cast<unsigned>(static_cast<int>(date.year())), 4);
-    p = put_digits(p + 1, static_cast<unsigned>(date.month()), 2);
-    p = put_digits(p + 1, static_cast<unsigned>(date.day()), 2);
+    char* p = put_digits(text, date.year, 4);
+    p = put_digits(p + 1, date.month, 2);
+    p = put_digits(p + 1, date.day, 2);
     p = put_digits(p + 1, of_day / 3'600'000, 2);
     p = put_digits(p + 1, of_day / 60'000 % 60, 2);
     p = put_digits(p + 1, of_day / 1000 % 60, 2);

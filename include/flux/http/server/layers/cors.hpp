@@ -7,10 +7,10 @@
 
 #include <flux/core/dynamic_array.hpp>
 #include <flux/core/function.hpp>
+#include <flux/core/time.hpp>
 #include <flux/http/message/field_list.hpp>
 #include <flux/http/server/middleware.hpp>
 
-#include <chrono>
 #include <concepts>
 #include <memory>
 #include <string>

@@ -4,6 +4,7 @@
 // Deliberately not here: the limit that every handler has anyway (server_options::handler_timeout).
 #pragma once
 
+#include <flux/core/time.hpp>
 #include <flux/coro/with.hpp>
 #include <flux/http/server/error_answer.hpp>
 #include <flux/http/server/middleware.hpp>
