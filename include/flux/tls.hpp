@@ -11,6 +11,8 @@
 #include <flux/tls/aesni.hpp>
 #include <flux/tls/certificate.hpp>
 #include <flux/tls/client_hello.hpp>
+#include <flux/tls/sha256ni.hpp>
+#include <flux/tls/key_schedule.hpp>
 #include <flux/tls/crypto_device.hpp>
 #include <flux/tls/pem.hpp>
 #include <flux/tls/settings.hpp>

@@ -65,7 +65,7 @@ TEST_CASE("a seed is filled to its end, and never the same") {
         info.algo_type = WC_ALGO_TYPE_SEED;
         info.seed.seed = octets;
         info.seed.sz = sizeof octets;
-        REQUIRE(tls::detail::crypto_callback<false>(tls::detail::crypto_device, &info, nullptr) == 0);
+        REQUIRE(tls::detail::crypto_callback<false, false>(tls::detail::crypto_device, &info, nullptr) == 0);
         seed.assign(reinterpret_cast<const char*>(octets), sizeof octets);
         for (std::size_t i = 0; i < sizeof octets; i += 20) {
             CHECK(seed.substr(i, 20) != std::string(20, '\0'));
@@ -78,7 +78,24 @@ TEST_CASE("without AES instructions ciphers are left to the library") {
     wc_CryptoInfo info{};
     info.algo_type = WC_ALGO_TYPE_CIPHER;
     info.cipher.type = WC_CIPHER_AES_GCM;
-    CHECK(tls::detail::crypto_callback<false>(tls::detail::crypto_device, &info, nullptr) == CRYPTOCB_UNAVAILABLE);
+    CHECK(tls::detail::crypto_callback<false, false>(tls::detail::crypto_device, &info, nullptr) == CRYPTOCB_UNAVAILABLE);
+    CHECK(tls::detail::crypto_callback<false, true>(tls::detail::crypto_device, &info, nullptr) == CRYPTOCB_UNAVAILABLE);
+}
+
+TEST_CASE("without SHA instructions hashes are left to the library") {
+    wc_Sha256 hash;
+    REQUIRE(::wc_InitSha256_ex(&hash, nullptr, tls::detail::crypto_device) == 0);
+    const unsigned char text[] = {'a', 'b', 'c'};
+    wc_CryptoInfo info{};
+    info.algo_type = WC_ALGO_TYPE_HASH;
+    info.hash.type = WC_HASH_TYPE_SHA256;
+    info.hash.sha256 = &hash;
+    info.hash.in = text;
+    info.hash.inSz = sizeof text;
+    CHECK(tls::detail::crypto_callback<false, false>(tls::detail::crypto_device, &info, nullptr) == CRYPTOCB_UNAVAILABLE);
+    CHECK(tls::detail::crypto_callback<true, false>(tls::detail::crypto_device, &info, nullptr) == CRYPTOCB_UNAVAILABLE);
+    CHECK(hash.buffLen == 0); // and nothing of it was taken
+    ::wc_Sha256Free(&hash);
 }
 
 #endif

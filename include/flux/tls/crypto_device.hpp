@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
 // flux/tls/crypto_device.hpp - crypto_device: owns which questions of the TLS library flux answers in its place.
 //
-//   library -> crypto_callback -> AES-GCM: aesni.hpp | seed: getrandom() | all else: the library's own way
+//   library -> crypto_callback -> AES-GCM: aesni.hpp | SHA-256: sha256ni.hpp | seed: getrandom() | all else: its own way
 //
 // The library seeds a generator for each connection, by opening, reading and closing /dev/urandom: 3 us, and a
 // connection that has been accepted fails when that was the last descriptor. getrandom() is the same source without
 // either. On x86-64 only, where the library has callbacks and no AES instructions of its own: elsewhere it answers all
-// of it itself. Deliberately not here: AES.
+// of it itself. Deliberately not here: AES, SHA-256, and the keys of TLS 1.3 (key_schedule.hpp), which no device is asked for.
 #pragma once
 
 #include <flux/tls/aesni.hpp>
+#include <flux/tls/key_schedule.hpp>
+#include <flux/tls/sha256ni.hpp>
 
 #include <cerrno>
 
@@ -34,10 +36,11 @@ inline int answer_seed(wc_CryptoInfo* info) noexcept {
     return 0;
 }
 
-template <bool WithAes>
+template <bool WithAes, bool WithSha>
 inline int crypto_callback(int, wc_CryptoInfo* info, void*) noexcept {
     switch (info->algo_type) {
     case WC_ALGO_TYPE_CIPHER: return WithAes ? answer_aes_gcm(info) : CRYPTOCB_UNAVAILABLE;
+    case WC_ALGO_TYPE_HASH: return WithSha ? answer_sha256(info) : CRYPTOCB_UNAVAILABLE;
     case WC_ALGO_TYPE_SEED: return answer_seed(info);
     default: return CRYPTOCB_UNAVAILABLE;
     }
@@ -45,18 +48,26 @@ inline int crypto_callback(int, wc_CryptoInfo* info, void*) noexcept {
 
 // Devices are the library's, global, and few: one registration per process. Any number but INVALID_DEVID does.
 inline constexpr int crypto_device = 0x666c7578;
+[[nodiscard]] inline CryptoDevCallbackFunc best_crypto_callback() noexcept {
+    if (has_sha_instructions()) {
+        return has_aes_instructions() ? &crypto_callback<true, true> : &crypto_callback<false, true>;
+    }
+    return has_aes_instructions() ? &crypto_callback<true, false> : &crypto_callback<false, false>;
+}
 [[nodiscard]] inline bool register_crypto_device() noexcept {
     static const bool registered =
-        library_ready().has_value() &&
-        ::wc_CryptoCb_RegisterDevice(crypto_device, has_aes_instructions() ? &crypto_callback<true> : &crypto_callback<false>,
-                                     nullptr) == 0;
+        library_ready().has_value() && ::wc_CryptoCb_RegisterDevice(crypto_device, best_crypto_callback(), nullptr) == 0;
     return registered;
 }
 
 /// Before connections are made from this context.
 /// Returns  whether they encrypt AES with the processor's instructions.
 [[nodiscard]] inline bool use_crypto_device(WOLFSSL_CTX* context) noexcept {
-    return register_crypto_device() && ::wolfSSL_CTX_SetDevId(context, crypto_device) == WOLFSSL_SUCCESS && has_aes_instructions();
+    if (!register_crypto_device() || ::wolfSSL_CTX_SetDevId(context, crypto_device) != WOLFSSL_SUCCESS) {
+        return false;
+    }
+    use_key_schedule(context);
+    return has_aes_instructions();
 }
 
 } // namespace flux::inline FLUX_ABI::tls::detail
@@ -64,6 +75,8 @@ inline constexpr int crypto_device = 0x666c7578;
 #else
 
 namespace flux::inline FLUX_ABI::tls::detail {
+
+inline constexpr int crypto_device = INVALID_DEVID;
 
 /// No callbacks: the library does all of it.
 /// Returns  whether it was built with AES instructions of its own for x86-64; of those of other processors nothing is known.
