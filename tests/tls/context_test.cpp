@@ -186,6 +186,27 @@ TEST_CASE("no TLS 1.2 session identifier is good at another context, or at all: 
     }
 }
 
+#if defined(PERSIST_SESSION_CACHE)
+TEST_CASE("no session of a server, secrets and all, gets into the cache that the library has for the whole process") {
+    const auto cache = [] {
+        std::string octets(static_cast<std::size_t>(::wolfSSL_get_session_cache_memsize()), '\0');
+        REQUIRE(::wolfSSL_memsave_session_cache(octets.data(), static_cast<int>(octets.size())) == WOLFSSL_SUCCESS);
+        return octets;
+    };
+    for (const auto highest : {tls::version::tls_1_3, tls::version::tls_1_2}) {
+        auto c = test_support::trusting(ca());
+        c.max_version = highest;
+        const auto clients = test_support::client_of(c);
+        const auto context = context_of(server());
+        auto client = *clients->connect("a.test");
+        auto served = *context->connect("");
+        const std::string before = cache();
+        REQUIRE(shake(*client, *served));
+        CHECK((cache() == before)); // not its 300 KB in the log
+    }
+}
+#endif
+
 TEST_CASE("a ClientHello in many records is served, in both versions") {
     for (const auto highest : {tls::version::tls_1_3, tls::version::tls_1_2}) {
         for (const std::size_t size : {7UL, 50UL, 200UL}) {

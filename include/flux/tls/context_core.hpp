@@ -70,6 +70,9 @@ public:
             return bad("the lowest TLS version cannot be set");
         }
         ::wolfSSL_CTX_set_session_cache_mode(native(), WOLFSSL_SESS_CACHE_OFF);
+        if (is_server) { // "off" still leaves sessions with tickets in the cache of the whole process, 37 KB for each
+            ::wolfSSL_CTX_set_session_cache_mode(native(), WOLFSSL_SESS_CACHE_NO_INTERNAL);
+        }
         if (::wolfSSL_CTX_SetMinRsaKey_Sz(native(), static_cast<short>(s.min_rsa_bits)) != WOLFSSL_SUCCESS ||
             ::wolfSSL_CTX_SetMinEccKey_Sz(native(), 256) != WOLFSSL_SUCCESS) {
             return bad("the lowest key sizes cannot be set");
