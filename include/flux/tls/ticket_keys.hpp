@@ -11,6 +11,7 @@
 
 #include <flux/core/result.hpp>
 #include <flux/core/time.hpp>
+#include <flux/tls/crypto_device.hpp>
 #include <flux/tls/engine.hpp>
 #include <flux/tls/fingerprint.hpp>
 
@@ -226,7 +227,7 @@ private:
     template <class F>
     [[nodiscard]] static bool with_cipher(const detail::ticket_key& k, F&& f) noexcept {
         ::Aes aes;
-        if (::wc_AesInit(&aes, nullptr, INVALID_DEVID) != 0) {
+        if (::wc_AesInit(&aes, nullptr, detail::crypto_device) != 0) {
             return false;
         }
         const bool done = ::wc_AesGcmSetKey(&aes, k.secret.data(), static_cast<unsigned>(k.secret.size())) == 0 && f(&aes) == 0;
