@@ -8,6 +8,7 @@
 #pragma once
 
 #include <flux/config.hpp>
+#include <flux/core/vacate.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -15,7 +16,6 @@
 #include <new>
 #include <span>
 #include <string_view>
-#include <utility>
 
 namespace flux::inline FLUX_ABI {
 
@@ -29,15 +29,15 @@ class byte_buffer {
 public:
     byte_buffer() noexcept = default;
     byte_buffer(byte_buffer&& other) noexcept
-        : data_(std::exchange(other.data_, nullptr)), begin_(std::exchange(other.begin_, 0U)),
-          end_(std::exchange(other.end_, 0U)), capacity_(std::exchange(other.capacity_, 0U)) {}
+        : data_(detail::vacate(other.data_)), begin_(detail::vacate(other.begin_)),
+          end_(detail::vacate(other.end_)), capacity_(detail::vacate(other.capacity_)) {}
     byte_buffer& operator=(byte_buffer&& other) noexcept {
         if (this != &other) {
             release();
-            data_ = std::exchange(other.data_, nullptr);
-            begin_ = std::exchange(other.begin_, 0U);
-            end_ = std::exchange(other.end_, 0U);
-            capacity_ = std::exchange(other.capacity_, 0U);
+            data_ = detail::vacate(other.data_);
+            begin_ = detail::vacate(other.begin_);
+            end_ = detail::vacate(other.end_);
+            capacity_ = detail::vacate(other.capacity_);
         }
         return *this;
     }
@@ -93,7 +93,7 @@ public:
     void clear() noexcept { begin_ = end_ = 0; }
     /// Drops everything and gives the block back.
     void release() noexcept {
-        ::operator delete(std::exchange(data_, nullptr));
+        ::operator delete(detail::vacate(data_));
         begin_ = end_ = capacity_ = 0;
     }
     /// release() if the block is larger than `octets` and nothing is readable: after an unusually large message,

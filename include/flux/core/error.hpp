@@ -120,9 +120,13 @@ union immortal {
     Domain domain;
 };
 
-// The one object of each domain. A template, so that only programs which use a domain carry it.
+// The one object of each domain. In a function template, so that only programs which use a domain carry it: an inline
+// variable, or one that is a template, goes into each translation unit with all that it points at.
 template <class Domain>
-inline constinit const immortal<Domain> the_domain{};
+[[nodiscard]] const Domain& the_domain() noexcept {
+    static constinit const immortal<Domain> object{};
+    return object.domain;
+}
 
 // The calls that report these numbers were wrong by themselves, whatever the network does.
 [[nodiscard]] constexpr error_kind kind_of_errno(int number) noexcept {
@@ -149,7 +153,7 @@ inline constinit const immortal<Domain> the_domain{};
 } // namespace detail
 
 [[nodiscard]] inline const error_domain& flux_category() noexcept {
-    return detail::the_domain<detail::flux_domain>.domain;
+    return detail::the_domain<detail::flux_domain>();
 }
 [[nodiscard]] inline std::error_code make_error_code(errc code) noexcept {
     return {static_cast<int>(code), flux_category()};

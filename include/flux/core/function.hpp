@@ -6,6 +6,7 @@
 #pragma once
 
 #include <flux/config.hpp>
+#include <flux/core/vacate.hpp>
 
 #include <concepts>
 #include <cstddef>
@@ -109,12 +110,12 @@ private:
     void take(unique_function& other) noexcept {
         if (other.ops_ != nullptr) {
             other.ops_->relocate(other.storage_, storage_);
-            ops_ = std::exchange(other.ops_, nullptr);
+            ops_ = detail::vacate(other.ops_);
         }
     }
     void reset() noexcept {
         if (ops_ != nullptr) {
-            std::exchange(ops_, nullptr)->destroy(storage_);
+            detail::vacate(ops_)->destroy(storage_);
         }
     }
 

@@ -33,33 +33,40 @@ using std::chrono::seconds;
 /// A deadline that never comes.
 inline constexpr time_point no_deadline = time_point::max();
 
+namespace detail {
+
+// In plain numbers, ticks > 0: durations of different periods are a dozen functions for each pair (docs/decisions/0007).
+[[nodiscard]] constexpr time_point ticks_after(time_point start, std::int64_t ticks) noexcept {
+    const std::int64_t from = start.time_since_epoch().count();
+    return from > duration::max().count() - ticks ? no_deadline : time_point(duration(from + ticks));
+}
+
+} // namespace detail
+
 /// `start` + `d` without overflow: the result is at most no_deadline, and never before `start` + `d` (parts of a
 /// tick count as one). A `d` that is negative or no number gives `start`.
 template <class Rep, class Period>
 [[nodiscard]] constexpr time_point deadline_after(time_point start, std::chrono::duration<Rep, Period> d) noexcept {
-    if constexpr (std::is_integral_v<Rep> && std::is_signed_v<Rep> &&
-                  std::ratio_divide<Period, duration::period>::den == 1) {
+    using in_ticks = std::ratio_divide<Period, duration::period>;
+    if constexpr (std::is_integral_v<Rep> && std::is_signed_v<Rep> && in_ticks::den == 1) {
         // d is a whole number of ticks: exact, and cheap for what every request does
-        constexpr auto most = std::chrono::duration_cast<std::chrono::duration<std::int64_t, Period>>(duration::max());
+        constexpr std::int64_t most = duration::max().count() / in_ticks::num;
         if (d.count() <= 0) {
             return start;
         }
-        if (d.count() >= most.count()) {
+        return d.count() >= most ? no_deadline : detail::ticks_after(start, d.count() * in_ticks::num);
+    } else {
+        using approximate = std::chrono::duration<double>; // the one type that holds every d and compares with all
+        if (!(d > d.zero())) {
+            return start;
+        }
+        // Before the epoch no_deadline - start would overflow, and start + d cannot.
+        const duration room = start < time_point() ? duration::max() : no_deadline - start;
+        if (approximate(d) >= approximate(room)) {
             return no_deadline;
         }
-        const duration ticks = d;
-        return start > no_deadline - ticks ? no_deadline : start + ticks;
+        return start + std::chrono::ceil<duration>(d);
     }
-    using approximate = std::chrono::duration<double>; // the one type that holds every d and compares with all
-    if (!(d > d.zero())) {
-        return start;
-    }
-    // Before the epoch no_deadline - start would overflow, and start + d cannot.
-    const duration room = start < time_point() ? duration::max() : no_deadline - start;
-    if (approximate(d) >= approximate(room)) {
-        return no_deadline;
-    }
-    return start + std::chrono::ceil<duration>(d);
 }
 
 } // namespace flux::inline FLUX_ABI

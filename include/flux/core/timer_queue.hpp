@@ -8,10 +8,10 @@
 
 #include <flux/core/dynamic_array.hpp>
 #include <flux/core/time.hpp>
+#include <flux/core/vacate.hpp>
 
 #include <cstddef>
 #include <cstdint>
-#include <utility>
 
 namespace flux::inline FLUX_ABI {
 
@@ -93,7 +93,7 @@ public:
     /// next call, so this ends, and all that was due before has fired by then.
     std::size_t fire_due(time_point now) noexcept {
         // What callbacks arm for the past counts as `now`, and so comes behind everything that is due.
-        const time_point outer_floor = std::exchange(floor_, now);
+        const time_point outer_floor = detail::vacate_for(floor_, now);
         const std::uint32_t first_new = next_order_;
         std::size_t fired = 0;
         while (!heap_.empty() && heap_.front().at <= now && older(heap_.front().what->order_, first_new)) {

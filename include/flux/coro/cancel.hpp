@@ -11,6 +11,7 @@
 #pragma once
 
 #include <flux/core/dynamic_array.hpp>
+#include <flux/core/vacate.hpp>
 #include <flux/coro/operation.hpp>
 
 #include <atomic>
@@ -86,11 +87,11 @@ private:
         }
         static void arrived(mail& m) noexcept {
             auto& self = static_cast<registry&>(m);
-            const auto owner = std::exchange(self.keep_alive, nullptr);
+            const auto owner = detail::vacate(self.keep_alive);
             self.stop_all(owner->reason());
         }
         static void dropped(mail& m) noexcept {
-            const auto owner = std::exchange(static_cast<registry&>(m).keep_alive, nullptr);
+            const auto owner = detail::vacate(static_cast<registry&>(m).keep_alive);
         }
 
         const std::shared_ptr<mailbox> box;

@@ -5,10 +5,10 @@
 // here: exclusion between threads (std::mutex, never held across co_await), shared locks, recursion.
 #pragma once
 
+#include <flux/core/vacate.hpp>
 #include <flux/coro/wait_queue.hpp>
 
 #include <optional>
-#include <utility>
 
 namespace flux::inline FLUX_ABI {
 
@@ -23,11 +23,11 @@ class mutex_lock_state;
 /// Holds an async_mutex, and unlocks it when it dies. Empty after it was moved from.
 class [[nodiscard]] mutex_guard {
 public:
-    mutex_guard(mutex_guard&& other) noexcept : mutex_(std::exchange(other.mutex_, nullptr)) {}
+    mutex_guard(mutex_guard&& other) noexcept : mutex_(detail::vacate(other.mutex_)) {}
     mutex_guard& operator=(mutex_guard&& other) noexcept {
         if (this != &other) {
             unlock();
-            mutex_ = std::exchange(other.mutex_, nullptr);
+            mutex_ = detail::vacate(other.mutex_);
         }
         return *this;
     }
@@ -91,7 +91,7 @@ private:
     friend class mutex_guard;
     friend class detail::mutex_lock_state;
     // A free mutex has no waiters, because unlock() hands it over: so this cannot overtake.
-    [[nodiscard]] bool acquire() noexcept { return !std::exchange(locked_, true); }
+    [[nodiscard]] bool acquire() noexcept { return !detail::vacate_for(locked_, true); }
     void unlock() noexcept {
         if (waiters_.empty()) {
             locked_ = false;
@@ -106,7 +106,7 @@ private:
 
 inline void mutex_guard::unlock() noexcept {
     if (mutex_ != nullptr) {
-        std::exchange(mutex_, nullptr)->unlock();
+        detail::vacate(mutex_)->unlock();
     }
 }
 

@@ -58,10 +58,9 @@ public:
     auto await_resume() { return State::take(); }
 };
 
+// An aggregate: a constructor would be one more function per operation.
 template <class Op>
-class attempt_op {
-public:
-    explicit attempt_op(Op&& op) : op_(static_cast<Op&&>(op)) {}
+struct attempt_op {
     Op op_;
 };
 
@@ -121,7 +120,7 @@ private:
 template <operation Op>
     requires(!std::is_lvalue_reference_v<Op>)
 [[nodiscard]] auto attempt(Op&& op) {
-    return detail::attempt_op<std::remove_cvref_t<Op>>(static_cast<Op&&>(op));
+    return detail::attempt_op<std::remove_cvref_t<Op>>{static_cast<Op&&>(op)};
 }
 
 } // namespace flux::inline FLUX_ABI

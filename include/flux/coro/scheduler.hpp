@@ -9,6 +9,7 @@
 #pragma once
 
 #include <flux/core/timer_queue.hpp>
+#include <flux/core/vacate.hpp>
 #include <flux/coro/mailbox.hpp>
 
 #include <coroutine>
@@ -93,7 +94,7 @@ protected:
     /// Marks this thread as the owner while it exists.
     class thread_binding {
     public:
-        explicit thread_binding(scheduler& s) noexcept : previous_(std::exchange(current_slot(), &s)) {}
+        explicit thread_binding(scheduler& s) noexcept : previous_(detail::vacate_for(current_slot(), &s)) {}
         thread_binding(const thread_binding&) = delete;
         thread_binding& operator=(const thread_binding&) = delete;
         ~thread_binding() { current_slot() = previous_; }
@@ -105,7 +106,7 @@ protected:
     /// The two halves of run_ready(), for a loop that puts the list into an order of its own in between.
     [[nodiscard]] detail::ready_node* take_ready() noexcept {
         ready_tail_ = &ready_head_;
-        return std::exchange(ready_head_, nullptr);
+        return detail::vacate(ready_head_);
     }
     std::size_t run_list(detail::ready_node* at) noexcept {
         std::size_t count = 0;

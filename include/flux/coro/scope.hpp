@@ -7,6 +7,7 @@
 // live children aborts. Deliberately not here: results of children (when.hpp).
 #pragma once
 
+#include <flux/core/vacate.hpp>
 #include <flux/coro/task.hpp>
 
 #include <concepts>
@@ -72,14 +73,14 @@ class child {
 public:
     using promise_type = child_promise;
     explicit child(std::coroutine_handle<child_promise> handle) noexcept : handle_(handle) {}
-    child(child&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+    child(child&& other) noexcept : handle_(detail::vacate(other.handle_)) {}
     child& operator=(child&&) = delete;
     ~child() {
         if (handle_) {
             handle_.destroy();
         }
     }
-    [[nodiscard]] child_promise& release() noexcept { return std::exchange(handle_, nullptr).promise(); }
+    [[nodiscard]] child_promise& release() noexcept { return detail::vacate(handle_).promise(); }
 
 private:
     std::coroutine_handle<child_promise> handle_;
@@ -183,7 +184,7 @@ private:
     void child_ended(detail::outcome<void>& end) noexcept {
         keep_first_failure(end);
         if (--live_ == 0 && joiner_ != nullptr) {
-            node_.home().make_ready(*std::exchange(joiner_, nullptr));
+            node_.home().make_ready(*detail::vacate(joiner_));
         }
     }
     void keep_first_failure(detail::outcome<void>& end) noexcept {
@@ -249,7 +250,7 @@ public:
         scope_->joiner_ = this;
     }
     [[nodiscard]] result<void> take() {
-        if (!std::exchange(scope_->failed_, false)) {
+        if (!detail::vacate(scope_->failed_)) {
             return {};
         }
         return scope_->first_failure_.take();

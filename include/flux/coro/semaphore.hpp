@@ -4,11 +4,11 @@
 // Deliberately not here: limits that adapt to load (resilience/), counting across threads.
 #pragma once
 
+#include <flux/core/vacate.hpp>
 #include <flux/coro/wait_queue.hpp>
 
 #include <cstddef>
 #include <optional>
-#include <utility>
 
 namespace flux::inline FLUX_ABI {
 
@@ -24,12 +24,12 @@ class semaphore_acquire_state;
 class [[nodiscard]] semaphore_permit {
 public:
     semaphore_permit(semaphore_permit&& other) noexcept
-        : semaphore_(std::exchange(other.semaphore_, nullptr)), count_(std::exchange(other.count_, 0)) {}
+        : semaphore_(detail::vacate(other.semaphore_)), count_(detail::vacate(other.count_)) {}
     semaphore_permit& operator=(semaphore_permit&& other) noexcept {
         if (this != &other) {
             release();
-            semaphore_ = std::exchange(other.semaphore_, nullptr);
-            count_ = std::exchange(other.count_, 0);
+            semaphore_ = detail::vacate(other.semaphore_);
+            count_ = detail::vacate(other.count_);
         }
         return *this;
     }
@@ -42,7 +42,7 @@ public:
     /// are used up for good. Returns how many.
     std::size_t forget() noexcept {
         semaphore_ = nullptr;
-        return std::exchange(count_, 0);
+        return detail::vacate(count_);
     }
 
 private:
@@ -127,7 +127,7 @@ private:
 
 inline void semaphore_permit::release() noexcept {
     if (semaphore_ != nullptr) {
-        std::exchange(semaphore_, nullptr)->release(std::exchange(count_, 0));
+        detail::vacate(semaphore_)->release(detail::vacate(count_));
     }
 }
 

@@ -9,6 +9,7 @@
 // (scope.hpp, when.hpp), detaching (there is no such thing).
 #pragma once
 
+#include <flux/core/vacate.hpp>
 #include <flux/coro/frame_pool.hpp>
 #include <flux/coro/operation.hpp>
 
@@ -93,7 +94,9 @@ public:
 
     /// Makes it empty.
     void clear() noexcept {
-        switch (std::exchange(kind_, kind::none)) {
+        const kind was = kind_;
+        kind_ = kind::none;
+        switch (was) {
         case kind::none: break;
         case kind::value: value_.~stored(); break;
         case kind::error: error_.~error(); break;
@@ -124,7 +127,7 @@ public:
     template <class U>
     void adopt(outcome<U>& other) noexcept {
         if (other.kind_ == outcome<U>::kind::error) {
-            set_error(std::move(other.error_));
+            set_error(static_cast<error&&>(other.error_));
         } else if (other.kind_ == outcome<U>::kind::exception) {
             ::new (static_cast<void*>(&exception_))
                 std::exception_ptr(static_cast<std::exception_ptr&&>(other.exception_));
@@ -137,10 +140,10 @@ public:
     /// Moves the outcome out; rethrows a foreign exception.
     [[nodiscard]] result<T> take() {
         if (kind_ == kind::exception) {
-            std::rethrow_exception(std::move(exception_));
+            std::rethrow_exception(static_cast<std::exception_ptr&&>(exception_));
         }
         if (kind_ == kind::error) {
-            return failure(std::move(error_));
+            return failure(static_cast<error&&>(error_));
         }
         if constexpr (std::is_void_v<T>) {
             return {};
@@ -164,60 +167,39 @@ private:
 template <class T>
 class task_promise;
 
-template <class T>
-class task_promise_base : public promise_base {
+/// What a task's promise has whatever the task yields.
+class task_promise_core : public promise_base {
 public:
-    using handle = std::coroutine_handle<task_promise<T>>;
-
-    ~task_promise_base() = default;
-
-    task<T> get_return_object() noexcept;
-    void unhandled_exception() noexcept { outcome_.set_current_exception(); }
-
     class final_awaiter {
     public:
         bool await_ready() const noexcept { return false; }
-        std::coroutine_handle<> await_suspend(handle self) const noexcept { return self.promise().finished(); }
+        template <class Promise>
+        std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> self) const noexcept {
+            return self.promise().finished();
+        }
         void await_resume() const noexcept {}
     };
     final_awaiter final_suspend() noexcept { return {}; }
 
-    using promise_base::await_transform;
-    auto await_transform(failure&& f) noexcept { return fail_awaiter(std::move(f)); }
-
-    [[nodiscard]] std::coroutine_handle<> start(context_node& ctx, std::coroutine_handle<> waiter) noexcept {
+    /// Params  self  this promise's coroutine
+    [[nodiscard]] std::coroutine_handle<> start(context_node& ctx, std::coroutine_handle<> waiter,
+                                                std::coroutine_handle<> self) noexcept {
         set_ctx(ctx);
         started_ = true;
         node_.handle = waiter;
         continuation_ = waiter;
-        return through_budget(handle::from_promise(static_cast<task_promise<T>&>(*this)));
+        return through_budget(self);
     }
     [[nodiscard]] bool may_be_destroyed() const noexcept { return !started_ || finished_; }
-    [[nodiscard]] outcome<T>& end() noexcept { return outcome_; }
 
 protected:
-    outcome<T> outcome_;
-
-private:
-    // Ends the coroutine here, as if an exception had left it; locals are destroyed with the frame.
-    class fail_awaiter {
-    public:
-        explicit fail_awaiter(failure&& f) noexcept : failure_(std::move(f)) {}
-        bool await_ready() const noexcept { return false; }
-        std::coroutine_handle<> await_suspend(handle self) noexcept {
-            self.promise().outcome_.set_error(std::move(failure_).error());
-            return self.promise().finished();
-        }
-        [[noreturn]] void await_resume() const noexcept { std::abort(); }
-
-    private:
-        failure failure_;
-    };
-
+    ~task_promise_core() = default;
     [[nodiscard]] std::coroutine_handle<> finished() noexcept {
         finished_ = true;
         return through_budget(continuation_);
     }
+
+private:
     // Symmetric transfer, or the ready queue once per budget.
     [[nodiscard]] std::coroutine_handle<> through_budget(std::coroutine_handle<> next) noexcept {
         scheduler& home = ctx().home();
@@ -236,6 +218,41 @@ private:
 };
 
 template <class T>
+class task_promise_base : public task_promise_core {
+public:
+    using handle = std::coroutine_handle<task_promise<T>>;
+
+    ~task_promise_base() = default;
+
+    task<T> get_return_object() noexcept;
+    void unhandled_exception() noexcept { outcome_.set_current_exception(); }
+
+    using promise_base::await_transform;
+    auto await_transform(failure&& f) noexcept { return fail_awaiter(static_cast<failure&&>(f)); }
+
+    [[nodiscard]] outcome<T>& end() noexcept { return outcome_; }
+
+protected:
+    outcome<T> outcome_;
+
+private:
+    // Ends the coroutine here, as if an exception had left it; locals are destroyed with the frame.
+    class fail_awaiter {
+    public:
+        explicit fail_awaiter(failure&& f) noexcept : failure_(static_cast<failure&&>(f)) {}
+        bool await_ready() const noexcept { return false; }
+        std::coroutine_handle<> await_suspend(handle self) noexcept {
+            self.promise().outcome_.set_error(static_cast<failure&&>(failure_).error());
+            return self.promise().finished();
+        }
+        [[noreturn]] void await_resume() const noexcept { std::abort(); }
+
+    private:
+        failure failure_;
+    };
+};
+
+template <class T>
 class task_promise final : public task_promise_base<T> {
 public:
     template <class U = T>
@@ -243,7 +260,7 @@ public:
     void return_value(U&& value) {
         this->outcome_.set_value(static_cast<U&&>(value));
     }
-    void return_value(failure&& f) noexcept { this->outcome_.set_error(std::move(f).error()); }
+    void return_value(failure&& f) noexcept { this->outcome_.set_error(static_cast<failure&&>(f).error()); }
     void return_value(result<T>&& r) {
         if (r) {
             this->outcome_.set_value(static_cast<T&&>(*r));
@@ -263,19 +280,19 @@ template <class T>
 class task_state {
 public:
     task_state(task<T>&& t, context_node& ctx) noexcept : task_(static_cast<task<T>&&>(t)), ctx_(&ctx) {
-        FLUX_ASSERT(task_.handle_, "task awaited twice");
+        FLUX_ASSERT(task_.promise_ != nullptr, "task awaited twice");
     }
     task_state(const task_state&) = delete;
     task_state& operator=(const task_state&) = delete;
 
     bool await_ready() const noexcept { return false; }
     std::coroutine_handle<> await_suspend(std::coroutine_handle<> waiter) noexcept {
-        return task_.handle_.promise().start(*ctx_, waiter);
+        return task_.promise_->start(*ctx_, waiter, task_.coroutine());
     }
     // The frame goes before the awaiting coroutine continues: locals of a failed child are gone by then.
     [[nodiscard]] result<T> take() {
         const frame_guard guard(task_);
-        return task_.handle_.promise().end().take();
+        return task_.promise_->end().take();
     }
 
 private:
@@ -310,37 +327,42 @@ public:
     using state_type = detail::task_state<T>;
     using promise_type = detail::task_promise<T>;
 
-    task(task&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+    task(task&& other) noexcept : promise_(detail::vacate(other.promise_)) {}
     task& operator=(task&& other) noexcept {
         if (this != &other) {
             reset();
-            handle_ = std::exchange(other.handle_, nullptr);
+            promise_ = detail::vacate(other.promise_);
         }
         return *this;
     }
     ~task() { reset(); }
 
     /// False after the task was moved from or awaited.
-    [[nodiscard]] explicit operator bool() const noexcept { return handle_ != nullptr; }
+    [[nodiscard]] explicit operator bool() const noexcept { return promise_ != nullptr; }
 
 private:
     friend class detail::task_state<T>;
     friend class detail::task_promise_base<T>;
-    explicit task(std::coroutine_handle<promise_type> handle) noexcept : handle_(handle) {}
+    explicit task(promise_type& promise) noexcept : promise_(&promise) {}
 
+    [[nodiscard]] std::coroutine_handle<> coroutine() const noexcept {
+        return std::coroutine_handle<promise_type>::from_promise(*promise_);
+    }
     void reset() noexcept {
-        if (handle_) {
-            FLUX_ASSERT(handle_.promise().may_be_destroyed(), "a started task was destroyed before it finished");
-            std::exchange(handle_, nullptr).destroy();
+        if (promise_ != nullptr) {
+            FLUX_ASSERT(promise_->may_be_destroyed(), "a started task was destroyed before it finished");
+            const std::coroutine_handle<> frame = coroutine();
+            promise_ = nullptr;
+            frame.destroy();
         }
     }
 
-    std::coroutine_handle<promise_type> handle_;
+    promise_type* promise_;
 };
 
 template <class T>
 task<T> detail::task_promise_base<T>::get_return_object() noexcept {
-    return task<T>(handle::from_promise(static_cast<task_promise<T>&>(*this)));
+    return task<T>(static_cast<task_promise<T>&>(*this));
 }
 
 /// The context of the calling coroutine: `auto ctx = co_await this_context();`. Does not suspend.

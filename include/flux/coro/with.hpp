@@ -8,8 +8,6 @@
 #include <flux/core/time.hpp>
 #include <flux/coro/task.hpp>
 
-#include <optional>
-
 namespace flux::inline FLUX_ABI {
 
 namespace detail {
@@ -91,8 +89,8 @@ public:
 
 private:
     Op&& open(shielded<Op>& op) {
-        if (op.limit_) {
-            node_.limit(op.limit_->at(node_.home()));
+        if (op.limited_) {
+            node_.limit(op.limit_.at(node_.home()));
         }
         return std::move(op.op_);
     }
@@ -106,12 +104,13 @@ class [[nodiscard]] shielded {
 public:
     using value_type = value_of<Op>;
     using state_type = shielded_state<Op>;
-    explicit shielded(Op&& op) : op_(std::move(op)) {}
-    shielded(limit_spec limit, Op&& op) : limit_(limit), op_(std::move(op)) {}
+    explicit shielded(Op&& op) : limit_(no_deadline), op_(std::move(op)) {}
+    shielded(limit_spec limit, Op&& op) : limit_(limit), limited_(true), op_(std::move(op)) {}
 
 private:
     friend class shielded_state<Op>;
-    std::optional<limit_spec> limit_;
+    limit_spec limit_;
+    bool limited_ = false;
     Op op_;
 };
 

@@ -77,6 +77,7 @@ public:
     explicit stop_group(std::size_t size) : mails_(new stop_mail[size]), size_(size) {}
     stop_group(const stop_group&) = delete;
     stop_group& operator=(const stop_group&) = delete;
+    ~stop_group() { delete[] mails_; }
 
     /// The calling thread's reactor becomes number `i`. A group that stops already stops it too.
     void attach(std::size_t i, reactor& r) noexcept {
@@ -99,7 +100,7 @@ public:
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
 private:
-    std::unique_ptr<stop_mail[]> mails_;
+    stop_mail* const mails_;
     std::size_t size_;
     std::atomic<stop_reason> reason_{stop_reason::none};
 };

@@ -6,11 +6,11 @@
 #pragma once
 
 #include <flux/config.hpp>
+#include <flux/core/vacate.hpp>
 
 #include <unistd.h>
 
 #include <cerrno>
-#include <utility>
 
 namespace flux::inline FLUX_ABI {
 
@@ -34,12 +34,12 @@ public:
     [[nodiscard]] explicit operator bool() const noexcept { return fd_ >= 0; }
 
     /// Gives the descriptor to the caller, who closes it.
-    [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
+    [[nodiscard]] int release() noexcept { return detail::vacate_for(fd_, -1); }
 
     /// Closes what it owns, then takes ownership of `fd`.
     void reset(int fd = -1) noexcept {
         FLUX_ASSERT(fd < 0 || fd != fd_, "unique_fd was reset to the descriptor that it owns");
-        close(std::exchange(fd_, fd));
+        close(detail::vacate_for(fd_, fd));
     }
 
 private:

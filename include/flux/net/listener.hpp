@@ -8,6 +8,7 @@
 #pragma once
 
 #include <flux/core/dynamic_array.hpp>
+#include <flux/core/vacate.hpp>
 #include <flux/io/reactor.hpp>
 #include <flux/net/socket_stream.hpp>
 
@@ -75,11 +76,11 @@ public:
             }
             return fd;
         }
-        return -std::exchange(failed_, 0);
+        return -detail::vacate(failed_);
     }
 
     void stop_accepting() noexcept {
-        if (std::exchange(stopping_, true)) {
+        if (detail::vacate_for(stopping_, true)) {
             return;
         }
         if (io_op::in_flight()) {
@@ -113,7 +114,7 @@ private:
     }
     void wake_waiter() noexcept {
         if (waiter_ != nullptr) {
-            acceptor& a = *std::exchange(waiter_, nullptr);
+            acceptor& a = *detail::vacate(waiter_);
             a.acceptable(a);
         }
     }
@@ -299,11 +300,11 @@ public:
     basic_listener() noexcept = default;
     /// Takes a descriptor that listens already (inherited from systemd or an older process).
     basic_listener(reactor& home, unique_fd fd) : core_(new detail::listener_core(home, std::move(fd))) {}
-    basic_listener(basic_listener&& other) noexcept : core_(std::exchange(other.core_, nullptr)) {}
+    basic_listener(basic_listener&& other) noexcept : core_(detail::vacate(other.core_)) {}
     basic_listener& operator=(basic_listener&& other) noexcept {
         if (this != &other) {
             close();
-            core_ = std::exchange(other.core_, nullptr);
+            core_ = detail::vacate(other.core_);
         }
         return *this;
     }
@@ -340,7 +341,7 @@ public:
     /// not taken are closed.
     void close() noexcept {
         if (core_ != nullptr) {
-            std::exchange(core_, nullptr)->close();
+            detail::vacate(core_)->close();
         }
     }
     /// False after close(), for a moved-from listener, and when run() of its reactor has ended.

@@ -41,7 +41,7 @@ public:
 } // namespace detail
 
 [[nodiscard]] inline const error_domain& proxy_category() noexcept {
-    return detail::the_domain<detail::proxy_domain>.domain;
+    return detail::the_domain<detail::proxy_domain>();
 }
 [[nodiscard]] inline std::error_code make_error_code(proxy_errc code) noexcept {
     return {static_cast<int>(code), proxy_category()};

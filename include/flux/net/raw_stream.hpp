@@ -7,6 +7,7 @@
 // not here: who gets one (http/server/hand_over.hpp, http/client/client_response.hpp).
 #pragma once
 
+#include <flux/core/vacate.hpp>
 #include <flux/net/stream.hpp>
 
 #include <algorithm>
@@ -249,12 +250,12 @@ public:
         return s;
     }
     raw_stream(raw_stream&& other) noexcept
-        : at_(std::exchange(other.at_, nullptr)), owns_(std::exchange(other.owns_, false)) {}
+        : at_(detail::vacate(other.at_)), owns_(detail::vacate(other.owns_)) {}
     raw_stream& operator=(raw_stream&& other) noexcept {
         if (this != &other) {
             let_go();
-            at_ = std::exchange(other.at_, nullptr);
-            owns_ = std::exchange(other.owns_, false);
+            at_ = detail::vacate(other.at_);
+            owns_ = detail::vacate(other.owns_);
         }
         return *this;
     }
@@ -275,13 +276,13 @@ public:
     void close() noexcept {
         owns_ = false;
         if (at_ != nullptr) {
-            std::exchange(at_, nullptr)->close();
+            detail::vacate(at_)->close();
         }
     }
     void abort() noexcept {
         owns_ = false;
         if (at_ != nullptr) {
-            std::exchange(at_, nullptr)->abort();
+            detail::vacate(at_)->abort();
         }
     }
     [[nodiscard]] bool is_open() const noexcept { return at_ != nullptr && at_->is_open(); }

@@ -43,7 +43,7 @@ public:
 } // namespace detail
 
 [[nodiscard]] inline const error_domain& resolve_category() noexcept {
-    return detail::the_domain<detail::resolve_domain>.domain;
+    return detail::the_domain<detail::resolve_domain>();
 }
 [[nodiscard]] inline std::error_code make_error_code(resolve_errc code) noexcept {
     return {static_cast<int>(code), resolve_category()};

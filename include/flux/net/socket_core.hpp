@@ -7,6 +7,7 @@
 // states (socket_ops.hpp), names and options of sockets.
 #pragma once
 
+#include <flux/core/vacate.hpp>
 #include <flux/coro/frame_pool.hpp>
 #include <flux/io/receiver.hpp>
 #include <flux/io/unique_fd.hpp>
@@ -59,7 +60,7 @@ public:
     }
 
     /// One write at a time: two would interleave their octets.
-    [[nodiscard]] bool begin_write() noexcept { return !std::exchange(writing_, true); }
+    [[nodiscard]] bool begin_write() noexcept { return !detail::vacate_for(writing_, true); }
     void end_write() noexcept { writing_ = false; }
     void note_written(std::size_t octets) noexcept { written_ += octets; }
     [[nodiscard]] std::uint64_t written() const noexcept { return written_; }
@@ -128,7 +129,7 @@ private:
             tell_listener();
         } else if (rx_.has_octets() || rx_.ended()) { // else a hang-up; the receive will say what it was
             rx_.set_waiting(false);
-            reader& waiting = *std::exchange(reader_, nullptr);
+            reader& waiting = *detail::vacate(reader_);
             waiting.readable(waiting);
         }
     }
@@ -149,7 +150,7 @@ private:
         const bool reset = (rx_.ended() && rx_.failure() != 0) || rx_.hung_up() == receiver::hangup::reset;
         const bool octets = tells_of_octets_ && rx_.has_octets();
         if (reset || octets || rx_.ended() || rx_.hung_up() == receiver::hangup::end) {
-            std::exchange(listener_, nullptr)->notify(reset);
+            detail::vacate(listener_)->notify(reset);
         }
     }
 

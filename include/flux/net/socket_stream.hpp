@@ -5,6 +5,7 @@
 // how a connection comes to be (connect.hpp, listener.hpp), timeouts (the context).
 #pragma once
 
+#include <flux/core/vacate.hpp>
 #include <flux/net/socket.hpp>
 #include <flux/net/send_file.hpp>
 #include <flux/net/socket_ops.hpp>
@@ -54,11 +55,11 @@ public:
     socket_stream() noexcept = default;
     /// Takes a connected descriptor in blocking mode.
     socket_stream(reactor& home, unique_fd fd) : core_(new detail::socket_core(home, std::move(fd))) {}
-    socket_stream(socket_stream&& other) noexcept : core_(std::exchange(other.core_, nullptr)) {}
+    socket_stream(socket_stream&& other) noexcept : core_(detail::vacate(other.core_)) {}
     socket_stream& operator=(socket_stream&& other) noexcept {
         if (this != &other) {
             close();
-            core_ = std::exchange(other.core_, nullptr);
+            core_ = detail::vacate(other.core_);
         }
         return *this;
     }
@@ -123,7 +124,7 @@ public:
     /// Closes. No operation may be in flight.
     void close() noexcept {
         if (core_ != nullptr) {
-            std::exchange(core_, nullptr)->close();
+            detail::vacate(core_)->close();
         }
     }
     /// Closes with a reset: the peer learns that the exchange did not end well, and nothing lingers.

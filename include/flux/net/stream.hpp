@@ -6,6 +6,7 @@
 // may be in flight at a time. Deliberately not here: any stream (tcp_stream.hpp, testing/memory_stream.hpp).
 #pragma once
 
+#include <flux/core/vacate.hpp>
 #include <flux/coro/operation.hpp>
 
 #include <concepts>
@@ -13,7 +14,6 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
-#include <utility>
 
 namespace flux::inline FLUX_ABI {
 
@@ -40,13 +40,13 @@ public:
     received(const_buffer octets, give_back release, void* owner, std::uint32_t id) noexcept
         : octets_(octets), release_(release), owner_(owner), id_(id) {}
     received(received&& other) noexcept
-        : octets_(std::exchange(other.octets_, {})), release_(std::exchange(other.release_, nullptr)),
+        : octets_(detail::vacate(other.octets_)), release_(detail::vacate(other.release_)),
           owner_(other.owner_), id_(other.id_) {}
     received& operator=(received&& other) noexcept {
         if (this != &other) {
             reset();
-            octets_ = std::exchange(other.octets_, {});
-            release_ = std::exchange(other.release_, nullptr);
+            octets_ = detail::vacate(other.octets_);
+            release_ = detail::vacate(other.release_);
             owner_ = other.owner_;
             id_ = other.id_;
         }
@@ -63,7 +63,7 @@ public:
     void reset() noexcept {
         octets_ = {};
         if (release_ != nullptr) {
-            std::exchange(release_, nullptr)(owner_, id_);
+            detail::vacate(release_)(owner_, id_);
         }
     }
 

@@ -170,7 +170,7 @@ public:
 } // namespace detail
 
 [[nodiscard]] inline const error_domain& tls_category() noexcept {
-    return flux::detail::the_domain<detail::tls_domain>.domain;
+    return flux::detail::the_domain<detail::tls_domain>();
 }
 [[nodiscard]] inline std::error_code make_error_code(errc code) noexcept {
     return {static_cast<int>(code), tls_category()};

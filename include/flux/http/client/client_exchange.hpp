@@ -203,7 +203,7 @@ public:
     }
 
     // body_source
-    [[nodiscard]] task<std::string_view> next() override;
+    [[nodiscard]] inline task<std::string_view> next() override;
     [[nodiscard]] fields_view trailers() const noexcept override { // else the decoder has those of a body before
         return framing.kind == body_kind::chunked ? chunks.trailers() : fields_view();
     }

@@ -58,7 +58,7 @@ public:
 } // namespace detail
 
 [[nodiscard]] inline std::error_code make_error_code(redirect_errc code) noexcept {
-    return {static_cast<int>(code), flux::detail::the_domain<detail::redirect_domain>.domain};
+    return {static_cast<int>(code), flux::detail::the_domain<detail::redirect_domain>()};
 }
 
 } // namespace flux::inline FLUX_ABI::http

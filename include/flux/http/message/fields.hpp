@@ -9,6 +9,7 @@
 #pragma once
 
 #include <flux/core/result.hpp>
+#include <flux/core/vacate.hpp>
 #include <flux/http/message/fields_view.hpp>
 #include <flux/http/message/scan.hpp>
 
@@ -71,7 +72,7 @@ public:
         field_block_cache& cache = mine();
         if (cache.free_ != nullptr && entries <= field_block::small_entries && octets <= field_block::small_octets) {
             --cache.count_;
-            return std::exchange(cache.free_, cache.free_->next_free);
+            return flux::detail::vacate_for(cache.free_, cache.free_->next_free);
         }
         entries = entries < field_block::small_entries ? field_block::small_entries : entries;
         octets = octets < field_block::small_octets ? field_block::small_octets : octets;
@@ -88,7 +89,7 @@ public:
         if (FLUX_SANITIZED == 0 && block->max_entries == field_block::small_entries &&
             block->max_octets == field_block::small_octets && cache.count_ < max_kept) {
             ++cache.count_;
-            block->next_free = std::exchange(cache.free_, block);
+            block->next_free = flux::detail::vacate_for(cache.free_, block);
         } else {
             ::operator delete(block);
         }
@@ -103,7 +104,7 @@ private:
         field_block_cache* cache;
         ~janitor() {
             while (cache->free_ != nullptr) {
-                field_block* block = std::exchange(cache->free_, cache->free_->next_free);
+                field_block* block = flux::detail::vacate_for(cache->free_, cache->free_->next_free);
                 ::operator delete(block);
             }
             cache->count_ = max_kept;
@@ -135,9 +136,9 @@ public:
         : block_(static_cast<detail::field_block*>(const_cast<void*>(static_cast<const void*>(&line)))),
           octets_(line.head.max_octets), count_(1), present_(line.line.id) {}
     fields(fields&& other) noexcept
-        : block_(std::exchange(other.block_, nullptr)), octets_(std::exchange(other.octets_, 0U)),
-          count_(std::exchange(other.count_, 0U)), present_(std::exchange(other.present_, {})),
-          repeated_(std::exchange(other.repeated_, {})) {}
+        : block_(flux::detail::vacate(other.block_)), octets_(flux::detail::vacate(other.octets_)),
+          count_(flux::detail::vacate(other.count_)), present_(flux::detail::vacate(other.present_)),
+          repeated_(flux::detail::vacate(other.repeated_)) {}
     fields(const fields& other)
         : octets_(other.octets_), count_(other.count_), present_(other.present_), repeated_(other.repeated_) {
         if (count_ != 0) {
@@ -277,7 +278,7 @@ private:
         for (const field_view f : view()) {
             if (!name.matches(f)) {
                 next.append(f.name, f.value);
-            } else if (!std::exchange(placed, true)) {
+            } else if (!flux::detail::vacate_for(placed, true)) {
                 next.append(name, value);
             }
         }
@@ -330,7 +331,7 @@ private:
         if (block_ != nullptr) {
             copy_block(*block_, *bigger);
         }
-        return std::exchange(block_, bigger);
+        return flux::detail::vacate_for(block_, bigger);
     }
     void copy_block(detail::field_block& from, detail::field_block& to) const noexcept {
         std::memcpy(to.entries(), from.entries(), count_ * sizeof(field_entry));
@@ -338,7 +339,7 @@ private:
     }
     void release() noexcept {
         if (block_ != nullptr) {
-            detail::field_block_cache::give(std::exchange(block_, nullptr));
+            detail::field_block_cache::give(flux::detail::vacate(block_));
         }
     }
 

@@ -3,22 +3,24 @@
 #pragma once
 
 #include <flux/core/buffer.hpp>
+#include <flux/core/result.hpp>
 #include <flux/http/server/server_options.hpp>
 #include <flux/net/socket_stream.hpp>
-
-#include <optional>
 
 namespace flux::inline FLUX_ABI::http {
 
 /// A socket that takes octets of a body beside its sink; see body_sink::direct(). Filled by the connection.
-class direct_output {
-public:
-    direct_output(socket_stream& s, byte_buffer& before, const server_options& o, std::optional<error>& failed) noexcept
-        : stream(&s), gathered(&before), options(&o), failure(&failed) {}
-    socket_stream* stream;
-    byte_buffer* gathered;         ///< what has to go out before
-    const server_options* options; ///< how long the peer may refuse to read
-    std::optional<error>* failure; ///< to be set when not all went out
+struct direct_output {
+    socket_stream* stream = nullptr;
+    byte_buffer* gathered = nullptr;         ///< what has to go out before
+    const server_options* options = nullptr; ///< how long the peer may refuse to read
+    result<void>* outcome = nullptr;         ///< an error once not all went out
+
+    /// Not all went out. Returns `why`.
+    error broke(error why) const {
+        *outcome = fail(why);
+        return why;
+    }
 };
 
 } // namespace flux::inline FLUX_ABI::http

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <flux/core/buffer.hpp>
+#include <flux/core/vacate.hpp>
 #include <flux/coro/placed.hpp>
 #include <flux/http/message/request.hpp>
 #include <flux/http/message/response.hpp>
@@ -18,10 +19,8 @@
 #include <flux/net/octet_input.hpp>
 
 #include <cstddef>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 
 namespace flux::inline FLUX_ABI::http::detail {
 
@@ -80,7 +79,10 @@ struct exchange {
         head.clear();
         head.shrink_above(4096);
         remote.clear();
-        ready.reset();
+        if (is_ready) {
+            ready.emplace();
+            is_ready = false;
+        }
         taker = nullptr;
         tally = {};
         in_head = false;
@@ -96,7 +98,8 @@ struct exchange {
     expectation expects = expectation::none;
     answer_terms terms;
     const any_handler* handler = nullptr;
-    std::optional<response> ready; ///< answered already, but too large for the out buffer
+    result<response> ready; ///< an answer too large for the out buffer
+    bool is_ready = false;  ///< there is one
     flux::detail::placed_operation<288> write; ///< the state of a write, which the loop's frame need not hold
     flux::detail::placed_operation<64> whole;  ///< the same of the exchange that may suspend
     stream_taker taker; ///< who gets the stream after HTTP
@@ -116,7 +119,7 @@ public:
     exchange_pool& operator=(const exchange_pool&) = delete;
     ~exchange_pool() {
         while (free_ != nullptr) {
-            delete std::exchange(free_, free_->next);
+            delete flux::detail::vacate_for(free_, free_->next);
         }
     }
     [[nodiscard]] exchange* take() {
@@ -124,7 +127,7 @@ public:
             return new exchange(*options_);
         }
         --kept_;
-        return std::exchange(free_, free_->next);
+        return flux::detail::vacate_for(free_, free_->next);
     }
     void give(exchange* e) noexcept {
         e->reset();
@@ -133,7 +136,7 @@ public:
             return;
         }
         ++kept_;
-        e->next = std::exchange(free_, e);
+        e->next = flux::detail::vacate_for(free_, e);
     }
 
 private:

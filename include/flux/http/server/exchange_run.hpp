@@ -8,6 +8,7 @@
 // (server_connection.hpp).
 #pragma once
 
+#include <flux/core/vacate.hpp>
 #include <flux/coro/with.hpp>
 #include <flux/http/server/connection_observer.hpp>
 #include <flux/http/server/error_answer.hpp>
@@ -18,7 +19,6 @@
 #include <flux/http/server/server_core.hpp>
 
 #include <exception>
-#include <optional>
 #include <utility>
 
 namespace flux::inline FLUX_ABI::http::detail {
@@ -77,8 +77,7 @@ task<response> run_handler(exchange_place<Stream> at, response_channel<Stream>& 
     auto limit = co_await within(streams ? milliseconds::max() : at.options().handler_timeout);
     auto ctx = co_await this_context();
     const hangup_watch<Stream> watch(*at.stream, ctx.node(), at.options().end_grace);
-    std::optional<error> failed;
-    std::optional<response> answer;
+    result<response> answer;
     std::exception_ptr thrown;
     try {
         switch (ex.handler->kind()) {
@@ -88,7 +87,7 @@ task<response> run_handler(exchange_place<Stream> at, response_channel<Stream>& 
             if (r) {
                 answer.emplace(*std::move(r));
             } else {
-                failed.emplace(std::move(r).error());
+                answer = fail(std::move(r).error());
             }
             break;
         }
@@ -99,32 +98,30 @@ task<response> run_handler(exchange_place<Stream> at, response_channel<Stream>& 
                 r = out.begin();
             }
             if (!r) {
-                failed.emplace(std::move(r).error());
-            } else {
-                answer.emplace();
+                answer = fail(std::move(r).error());
             }
             break;
         }
         }
     } catch (const error& e) {
-        failed.emplace(e);
+        answer = fail(e);
     } catch (...) {
         thrown = std::current_exception();
     }
-    if (answer) {
-        co_return std::move(*answer);
+    if (answer && thrown == nullptr) {
+        co_return *std::move(answer);
     }
     // Nothing can be said any more: the head is out, or nobody listens.
     if (channel.begun() || ctx.reason() == stop_reason::disconnected) {
         if (thrown != nullptr) {
             std::rethrow_exception(thrown);
         }
-        co_return fail(*failed);
+        co_return fail(std::move(answer).error());
     }
     if (thrown != nullptr) {
         co_return plain_answer(status::internal_server_error);
     }
-    co_return answer_of_error(*failed, body.failure(), ctx.reason());
+    co_return answer_of_error(answer.error(), body.failure(), ctx.reason());
 }
 
 // Reads what the handler left of the body, up to the limit.
@@ -219,12 +216,16 @@ task<exchange_outcome> run_exchange(exchange_place<Stream> at) {
     }
     response_channel<Stream> channel(*at.stream, ex, at.options());
     exchange_report<Stream> report(ex.request, channel, body);
-    std::optional<response> answer = std::exchange(ex.ready, std::nullopt);
+    result<response> answer;
+    const bool answered = flux::detail::vacate(ex.is_ready);
+    if (answered) {
+        answer.emplace(*std::move(ex.ready));
+    }
     result<void> sent;
     if (!ex.out.empty()) { // answers to earlier requests do not wait for this one
         sent = co_await attempt(channel.flush());
     }
-    if (sent && !answer) {
+    if (sent && !answered) {
         auto handled = co_await attempt(run_handler(at, channel, body));
         if (handled) {
             answer.emplace(*std::move(handled));

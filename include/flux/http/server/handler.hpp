@@ -13,6 +13,7 @@
 #pragma once
 
 #include <flux/core/error.hpp>
+#include <flux/core/vacate.hpp>
 #include <flux/coro/task.hpp>
 #include <flux/http/message/body_codec.hpp>
 #include <flux/http/message/request.hpp>
@@ -317,7 +318,7 @@ public:
     }
     /// Leaves `other` empty.
     any_handler(any_handler&& other) noexcept
-        : operations_(std::exchange(other.operations_, nullptr)), storage_(other.storage_) {}
+        : operations_(flux::detail::vacate(other.operations_)), storage_(other.storage_) {}
     any_handler& operator=(any_handler&& other) noexcept {
         any_handler taken(std::move(other));
         std::swap(operations_, taken.operations_);

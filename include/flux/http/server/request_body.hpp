@@ -8,6 +8,7 @@
 // to a body that nobody read (server_connection.hpp).
 #pragma once
 
+#include <flux/core/vacate.hpp>
 #include <flux/coro/with.hpp>
 #include <flux/http/server/exchange.hpp>
 
@@ -30,32 +31,32 @@ public:
 
     [[nodiscard]] task<std::string_view> next() override {
         release_piece();
-        if (failed_) {
-            co_return fail(*failed_);
+        if (!readable_) {
+            co_return fail(readable_.error());
         }
         if (!ended_ && ex_->expects == expectation::continue_ && !ex_->answering) {
             ex_->expects = expectation::none;
             const auto sent = co_await attempt(
                 with_timeout(options_->write_timeout, stream_->write_all(as_octets("HTTP/1.1 100 Continue\r\n\r\n"))));
             if (!sent) {
-                co_return fail(failed_.emplace(sent.error()));
+                co_return break_off(sent.error());
             }
         }
         while (!ended_) {
             if (ex_->input.empty()) {
                 auto octets = co_await attempt(with_deadline(allowed_until(), stream_->receive()));
                 if (!octets) {
-                    co_return fail(failed_.emplace(std::move(octets).error()));
+                    co_return break_off(std::move(octets).error());
                 }
                 if (octets->empty()) {
-                    co_return fail(failed_.emplace(errc::incomplete_body));
+                    co_return break_off(error(errc::incomplete_body));
                 }
                 arrived_ += octets->size();
                 ex_->input.add(*std::move(octets));
             }
             const std::string_view piece = ex_->framing.kind == body_kind::chunked ? take_chunk() : take_length();
-            if (failed_) {
-                co_return fail(*failed_);
+            if (!readable_) {
+                co_return fail(readable_.error());
             }
             if (!piece.empty()) {
                 taken_ += piece.size();
@@ -72,22 +73,26 @@ public:
         return ex_->framing.length;
     }
 
-    [[nodiscard]] const error* failure() const noexcept override { return failed_ ? &*failed_ : nullptr; }
+    [[nodiscard]] const error* failure() const noexcept override { return readable_ ? nullptr : &readable_.error(); }
 
     /// Gives back the piece that the last next() handed out.
-    void release_piece() noexcept { ex_->input.consume(std::exchange(piece_, 0U)); }
+    void release_piece() noexcept { ex_->input.consume(flux::detail::vacate(piece_)); }
     /// The whole body was read.
     [[nodiscard]] bool ended() const noexcept { return ended_; }
     /// Octets of content handed out so far.
     [[nodiscard]] std::uint64_t taken() const noexcept { return taken_; }
     /// Octets that were received for it, with their framing and what came behind.
     [[nodiscard]] std::uint64_t arrived() const noexcept { return arrived_; }
-    /// Why it cannot be read on; nothing if it can.
-    [[nodiscard]] const std::optional<error>& failed() const noexcept { return failed_; }
+    /// It cannot be read on: see failure().
+    [[nodiscard]] bool failed() const noexcept { return !readable_; }
     /// The sender waits for a 100 that was never said.
     [[nodiscard]] bool awaits_continue() const noexcept { return ex_->expects == expectation::continue_; }
 
 private:
+    [[nodiscard]] flux::failure break_off(error why) {
+        readable_ = fail(why);
+        return fail(static_cast<error&&>(why));
+    }
     // The grace, and a second for every body_min_rate octets that came; but who sent much at first may not stop for
     // longer than the grace either.
     [[nodiscard]] time_point allowed_until() noexcept {
@@ -109,7 +114,7 @@ private:
     [[nodiscard]] std::string_view take_chunk() {
         const chunk_step step = ex_->chunks.next(ex_->input.view());
         switch (step.event) {
-        case chunk_event::failed: failed_.emplace(ex_->chunks.error().code); return {};
+        case chunk_event::failed: readable_ = fail(error(ex_->chunks.error().code)); return {};
         case chunk_event::data: piece_ = step.consumed; return step.data;
         case chunk_event::done: ended_ = true; break;
         case chunk_event::need_more: break;
@@ -128,7 +133,7 @@ private:
     std::size_t piece_ = 0; // octets of the input that the handler looks at
     time_point started_{};
     bool ended_ = false;
-    std::optional<error> failed_;
+    result<void> readable_; // or why not any more
 };
 
 } // namespace flux::inline FLUX_ABI::http::detail

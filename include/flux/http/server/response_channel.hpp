@@ -109,8 +109,8 @@ public:
     }
 
     [[nodiscard]] task<> write(std::string_view octets) override { // lint_coro: allow parameter: borrowed until it ends
-        if (failed_) {
-            co_await fail(*failed_);
+        if (!unbroken_) {
+            co_await fail(unbroken_.error());
         }
         if (octets.empty()) {
             co_return;
@@ -150,11 +150,12 @@ public:
     [[nodiscard]] direct_output* direct(std::uint64_t octets) override {
         if constexpr (std::derived_from<Stream, socket_stream>) {
             const bool counted = kind_ == body_kind::length && octets <= left_;
-            if (begun_ && !failed_ && (counted || kind_ == body_kind::until_close)) {
+            if (begun_ && unbroken_ && (counted || kind_ == body_kind::until_close)) {
                 left_ -= counted ? octets : 0;
                 octets_ += octets;
                 sent_ += octets + out_->size();
-                return &direct_.emplace(*stream_, *out_, *options_, failed_);
+                direct_ = {stream_, out_, options_, &unbroken_};
+                return &direct_;
             }
         }
         return nullptr;
@@ -196,8 +197,8 @@ public:
 
     /// Ends the body in the out buffer; does not send.
     [[nodiscard]] result<void> finish() {
-        if (failed_) { // also if the handler looked away: what was sent is no whole message
-            return fail(*failed_);
+        if (!unbroken_) { // also if the handler looked away: what was sent is no whole message
+            return fail(unbroken_.error());
         }
         if (kind_ == body_kind::chunked) {
             if (const errc failed = write_last_chunk(*out_, trailers_); failed != errc::none) {
@@ -227,7 +228,8 @@ public:
                 under(watch.node(), stream_->write_all(std::span<const const_buffer>(list))));
             if (!sent) {
                 out_->clear();
-                co_await fail(failed_.emplace(sent.error()));
+                unbroken_ = fail(sent.error());
+                co_await fail(sent.error());
             }
             first = false;
             octets.remove_prefix(n);
@@ -253,8 +255,8 @@ private:
     status code_{};
     body_kind kind_ = body_kind::none;
     bool begun_ = false;
-    std::optional<error> failed_; // of the first write that did not go out whole
-    std::optional<direct_output> direct_;
+    result<void> unbroken_; // or what happened to the first write that did not go out whole
+    direct_output direct_;
 };
 
 } // namespace flux::inline FLUX_ABI::http::detail

@@ -115,13 +115,13 @@ task<> send_directly(direct_output& to, int file, std::uint64_t at, std::uint64_
     auto ctx = co_await this_context();
     for (bool first = true; size != 0; first = false) {
         if (!first && file_stamp::of(file) != stamp) {
-            co_await fail(to.failure->emplace(file_changed()));
+            co_await fail(to.broke(file_changed()));
         }
         const auto piece = static_cast<std::size_t>(std::min<std::uint64_t>(size, direct_piece));
         if (!flux::detail::in_memory(file, at, piece)) {
             const auto fetched = co_await attempt(fetch(file, at, piece));
             if (!fetched) {
-                co_await fail(to.failure->emplace(fetched.error()));
+                co_await fail(to.broke(fetched.error()));
             }
         }
         write_watch<socket_stream> watch(*to.stream, ctx.node(), *to.options);
@@ -129,10 +129,10 @@ task<> send_directly(direct_output& to, int file, std::uint64_t at, std::uint64_
             flux::detail::under<flux::detail::send_file_op>(watch.node(), to.stream->send_file(as_octets(to.gathered->view()), file, at, piece)));
         to.gathered->clear();
         if (!sent) {
-            co_await fail(to.failure->emplace(sent.error()));
+            co_await fail(to.broke(sent.error()));
         }
         if (*sent == 0) {
-            co_await fail(to.failure->emplace(file_changed()));
+            co_await fail(to.broke(file_changed()));
         }
         at += *sent;
         size -= *sent;

@@ -10,6 +10,7 @@
 // it is not lost to a reset. Deliberately not here: accepting, limits on connections (server.hpp).
 #pragma once
 
+#include <flux/core/vacate.hpp>
 #include <flux/coro/scope.hpp>
 #include <flux/coro/with.hpp>
 #include <flux/http/server/connection_observer.hpp>
@@ -156,8 +157,8 @@ public:
             run_exchange(exchange_place<Stream>{server_, &stream_, ex_, &node_, &ex_->taker, &ex_->tally}), node_);
     }
     [[nodiscard]] step exchange_ended(const result<exchange_outcome>& outcome) {
-        log_.in(std::exchange(ex_->tally.in, 0U));
-        log_.out(std::exchange(ex_->tally.out, 0U));
+        log_.in(flux::detail::vacate(ex_->tally.in));
+        log_.out(flux::detail::vacate(ex_->tally.out));
         if (!outcome || *outcome == exchange_outcome::aborted) {
             log_.ends(ex_->tally.reason == close_reason::open ? close_reason::failed : ex_->tally.reason);
             stream_.abort();
@@ -241,6 +242,7 @@ private:
         response answer = call_sync(ex);
         if (answer.octets().size() > copy_limit || !ex.terms.may_say(answer) || answer.is_special()) {
             ex.ready.emplace(std::move(answer));
+            ex.is_ready = true;
             return step::exchange;
         }
         put_answer(answer);
@@ -298,7 +300,7 @@ private:
     void release_exchange() noexcept {
         if (ex_ != nullptr) {
             --server_->stats.active;
-            server_->exchanges.give(std::exchange(ex_, nullptr));
+            server_->exchanges.give(flux::detail::vacate(ex_));
         }
     }
 

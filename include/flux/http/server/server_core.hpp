@@ -6,6 +6,7 @@
 #pragma once
 
 #include <flux/core/intrusive_list.hpp>
+#include <flux/core/vacate.hpp>
 #include <flux/coro/context.hpp>
 #include <flux/http/server/date_cache.hpp>
 #include <flux/http/server/drain_signal.hpp>
@@ -16,7 +17,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <utility>
 
 namespace flux::inline FLUX_ABI::http {
 
@@ -85,7 +85,7 @@ public:
         ++(too_many ? server.turned_away : server.stats.connections);
     }
     connection_ticket(connection_ticket&& other) noexcept
-        : server_(std::exchange(other.server_, nullptr)), peer_(other.peer_), too_many_(other.too_many_) {}
+        : server_(flux::detail::vacate(other.server_)), peer_(other.peer_), too_many_(other.too_many_) {}
     connection_ticket& operator=(connection_ticket&&) = delete;
     ~connection_ticket() {
         if (server_ == nullptr) {

@@ -260,7 +260,7 @@ public:
 } // namespace detail
 
 [[nodiscard]] inline const error_domain& http_category() noexcept {
-    return flux::detail::the_domain<detail::http_domain>.domain;
+    return flux::detail::the_domain<detail::http_domain>();
 }
 [[nodiscard]] inline std::error_code make_error_code(errc code) noexcept {
     return {static_cast<int>(code), http_category()};
