@@ -10,6 +10,7 @@
 #include <flux/version.hpp>
 #include <flux/config.hpp>
 #include <flux/core/base64.hpp>
+#include <flux/core/vacate.hpp>
 #include <flux/core/buffer.hpp>
 #include <flux/core/constant_time.hpp>
 #include <flux/core/dynamic_array.hpp>

@@ -10,7 +10,8 @@
 namespace flux::inline FLUX_ABI::http {
 
 /// A socket that takes octets of a body beside its sink; see body_sink::direct(). Filled by the connection.
-struct direct_output {
+class direct_output {
+public:
     socket_stream* stream = nullptr;
     byte_buffer* gathered = nullptr;         ///< what has to go out before
     const server_options* options = nullptr; ///< how long the peer may refuse to read
