@@ -9,6 +9,7 @@
 // --- include list written by tools/amalgamate.py --umbrella; edit nothing down to the end mark ---
 #include <flux/version.hpp>
 #include <flux/config.hpp>
+#include <flux/core/algorithm.hpp>
 #include <flux/core/base64.hpp>
 #include <flux/core/vacate.hpp>
 #include <flux/core/buffer.hpp>

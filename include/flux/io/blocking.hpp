@@ -9,10 +9,10 @@
 // call that runs (nothing can), more than one pool, parallel algorithms.
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/core/dynamic_array.hpp>
 #include <flux/coro/task.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <mutex>

@@ -7,12 +7,12 @@
 // be masked and would spin. Deliberately not here: speculative receives.
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/core/dynamic_array.hpp>
 #include <flux/core/time.hpp>
 #include <flux/io/driver.hpp>
 #include <flux/io/unique_fd.hpp>
 
-#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstddef>

@@ -8,6 +8,7 @@
 // wake-up is in flight. Deliberately not here: signals and exit status (run.hpp), several threads (workers.hpp).
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/core/dynamic_array.hpp>
 #include <flux/core/function.hpp>
 #include <flux/coro/scope.hpp>
@@ -15,7 +16,6 @@
 #include <flux/io/unique_fd.hpp>
 #include <flux/io/uring_driver.hpp>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstdlib>

@@ -11,11 +11,11 @@
 // measured as no gain or a loss for small messages).
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/core/dynamic_array.hpp>
 #include <flux/core/time.hpp>
 #include <flux/io/driver.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstddef>

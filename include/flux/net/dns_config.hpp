@@ -5,12 +5,12 @@
 // for machines that need it), the environment (LOCALDOMAIN and RES_OPTIONS are not read).
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/core/dynamic_array.hpp>
 #include <flux/core/time.hpp>
 #include <flux/io/unique_fd.hpp>
 #include <flux/net/endpoint.hpp>
 
-#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstddef>
@@ -62,7 +62,7 @@ private:
         option.remove_prefix(name.size());
         const auto [end, failed] = std::from_chars(option.data(), option.data() + option.size(), number);
         if (failed == std::errc() && end == option.data() + option.size()) {
-            to = Value(std::clamp(number, least, most));
+            to = Value(std::max(least, std::min(number, most)));
         } else if (failed == std::errc::result_out_of_range) {
             to = Value(most);
         }
@@ -162,7 +162,7 @@ public:
                 index_.emplace_back(hash(word), at);
             }
         }
-        std::sort(index_.begin(), index_.end());
+        detail::sort_in_place(index_.data(), index_.size());
     }
 
     /// Calls `take(endpoint)`, with port 0, for every address of a name, in the order of the file.

@@ -8,6 +8,7 @@
 // anew: no work outlives whoever wants it. Deliberately not here: nsswitch (system_resolver.hpp), DNSSEC, other records.
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/coro/when.hpp>
 #include <flux/coro/with.hpp>
 #include <flux/net/dns_cache.hpp>
@@ -345,7 +346,10 @@ template <class Text>
         all.push_back(plain);
         return all;
     }
-    const auto dots = static_cast<std::size_t>(std::count(host.begin(), host.end(), '.'));
+    std::size_t dots = 0;
+    for (const char c : host) {
+        dots += c == '.' ? 1U : 0U;
+    }
     if (dots >= config.ndots) {
         all.push_back(plain);
     }

@@ -2,10 +2,10 @@
 // flux/net/network_set.hpp - a set of IP networks, such as the proxies that one trusts.
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/core/dynamic_array.hpp>
 #include <flux/net/endpoint.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <span>
@@ -59,9 +59,12 @@ public:
         if (address.size() == 16 && std::equal(mapped, mapped + 12, address.begin())) {
             address = address.subspan(12);
         }
-        return std::any_of(networks_.begin(), networks_.end(), [&](const network& n) {
-            return n.size == address.size() && has_prefix(address.data(), n);
-        });
+        for (const network& n : networks_) {
+            if (n.size == address.size() && has_prefix(address.data(), n)) {
+                return true;
+            }
+        }
+        return false;
     }
     [[nodiscard]] bool empty() const noexcept { return networks_.empty(); }
 

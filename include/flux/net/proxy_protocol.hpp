@@ -10,11 +10,11 @@
 // Source: https://www.haproxy.org/download/2.8/doc/proxy-protocol.txt
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/coro/task.hpp>
 #include <flux/net/network_set.hpp>
 #include <flux/net/stream.hpp>
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>

@@ -7,10 +7,10 @@
 // not here: who gets one (http/server/hand_over.hpp, http/client/client_response.hpp).
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/core/vacate.hpp>
 #include <flux/net/stream.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <coroutine>
 #include <cstring>

@@ -2,10 +2,10 @@
 // flux/net/read.hpp - reading a given number of octets, up to a delimiter, or everything up to a limit.
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/coro/task.hpp>
 #include <flux/net/stream.hpp>
 
-#include <algorithm>
 #include <cstring>
 #include <string>
 

@@ -8,9 +8,9 @@
 // elsewhere first (http/server/send_file.hpp). Deliberately not here: the whole of a file, or of a loop.
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/net/socket_ops.hpp>
 
-#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstddef>

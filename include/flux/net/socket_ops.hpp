@@ -6,9 +6,9 @@
 // share one system call. Deliberately not here: a speculative recv(2), which costs more than it saves.
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/net/socket_core.hpp>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <span>

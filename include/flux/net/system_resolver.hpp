@@ -5,11 +5,11 @@
 // here: caches (the system has its own, or none), addresses as they arrive (they come together).
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/io/blocking.hpp>
 #include <flux/net/resolve_errc.hpp>
 #include <flux/net/resolver.hpp>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>

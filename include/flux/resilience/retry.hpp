@@ -9,6 +9,7 @@
 // processed (http/client/resend.hpp), counting over all requests (retry_budget.hpp).
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/core/time.hpp>
 #include <flux/coro/sleep.hpp>
 #include <flux/http/client/client_layer.hpp>
@@ -16,7 +17,6 @@
 #include <flux/net/resolve_errc.hpp>
 #include <flux/resilience/retry_budget.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <concepts>
 #include <cstdint>

@@ -8,8 +8,8 @@
 #pragma once
 
 #include <flux/config.hpp>
+#include <flux/core/algorithm.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <cstdint>
 

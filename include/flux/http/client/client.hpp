@@ -8,6 +8,7 @@
 // Deliberately not here: how connections are made (net/connector.hpp), retries by policy (resilience/).
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/http/client/client_connection.hpp>
 #include <flux/http/client/client_layer.hpp>
 #include <flux/http/client/client_request.hpp>

@@ -8,6 +8,7 @@
 // unusable. Deliberately not here: which connection (pool.hpp), redirects and repetition (client.hpp).
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/coro/scope.hpp>
 #include <flux/coro/with.hpp>
 #include <flux/http/client/client_exchange.hpp>
@@ -15,7 +16,6 @@
 #include <flux/net/octet_input.hpp>
 #include <flux/net/stream.hpp>
 
-#include <algorithm>
 #include <cstdint>
 #include <string_view>
 #include <utility>

@@ -9,11 +9,11 @@
 // Deliberately not here: the stock layers (resilience/), what one exchange does (client.hpp).
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/core/time.hpp>
 #include <flux/coro/with.hpp>
 #include <flux/http/client/client_request.hpp>
 
-#include <algorithm>
 #include <concepts>
 #include <type_traits>
 #include <utility>

@@ -17,7 +17,6 @@
 #include <flux/net/proxy_errc.hpp>
 #include <flux/net/socks5.hpp>
 
-#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>

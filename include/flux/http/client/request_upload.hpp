@@ -10,6 +10,7 @@
 // Deliberately not here: requests that are one write (client.hpp).
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/http/client/client_connection.hpp>
 
 #include <cstdint>

@@ -4,9 +4,9 @@
 // Deliberately not here: Content-Disposition of responses, and `filename*`, which forms must not use [RFC 7578 4.2].
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/http/message/octets.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <string>

@@ -2,9 +2,9 @@
 // flux/http/server/file_listing.hpp - a page that lists the files of a directory.
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/http/message/query.hpp>
 
-#include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -62,7 +62,7 @@ template <class Name>
         }
     }
     ::closedir(list);
-    std::sort(names.begin(), names.end());
+    flux::detail::sort_in_place(names.data(), names.size());
     return names;
 }
 

@@ -5,10 +5,10 @@
 // addressing with a secret in the hash, so that nobody can choose addresses that collide.
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/core/dynamic_array.hpp>
 #include <flux/net/endpoint.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>

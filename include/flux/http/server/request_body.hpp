@@ -8,11 +8,11 @@
 // to a body that nobody read (server_connection.hpp).
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/core/vacate.hpp>
 #include <flux/coro/with.hpp>
 #include <flux/http/server/exchange.hpp>
 
-#include <algorithm>
 #include <cstdint>
 #include <optional>
 

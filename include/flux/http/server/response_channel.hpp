@@ -8,6 +8,7 @@
 // here: what to answer.
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/coro/scope.hpp>
 #include <flux/coro/with.hpp>
 #include <flux/http/server/direct_output.hpp>
@@ -15,7 +16,6 @@
 #include <flux/http/server/responder.hpp>
 #include <flux/http/server/write_watch.hpp>
 
-#include <algorithm>
 #include <concepts>
 #include <cstdint>
 #include <optional>

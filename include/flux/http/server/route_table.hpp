@@ -17,12 +17,12 @@
 // Deliberately not here: handlers and answers (router.hpp).
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/core/dynamic_array.hpp>
 #include <flux/http/message/method.hpp>
 #include <flux/http/server/route_pattern.hpp>
 #include <flux/http/server/route_tree.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -141,8 +141,11 @@ public:
                 collect_methods(authority, cut, methods);
             }
         }
-        if (std::find(methods.begin(), methods.end(), "GET") != methods.end()) {
-            methods.push_back("HEAD");
+        for (const std::string_view m : methods) {
+            if (m == "GET") {
+                methods.push_back("HEAD");
+                break;
+            }
         }
         std::string text;
         for (std::string_view last;;) { // few: the next one in order, each time, is quick enough
@@ -232,6 +235,18 @@ public:
 private:
     struct host_tree {
         explicit host_tree(std::string n) : name(std::move(n)) {}
+        // By size, then by text without regard to the case of `wanted`.
+        [[nodiscard]] bool operator<(std::string_view wanted) const noexcept {
+            if (name.size() != wanted.size()) {
+                return name.size() < wanted.size();
+            }
+            for (std::size_t i = 0; i < wanted.size(); ++i) {
+                if (const char c = lower(wanted[i]); name[i] != c) {
+                    return name[i] < c;
+                }
+            }
+            return false;
+        }
         std::string name; // in lower case
         detail::route_tree tree;
     };
@@ -270,27 +285,15 @@ private:
         if (host.empty()) {
             return any_host_;
         }
-        const auto place = std::lower_bound(hosts_.begin(), hosts_.end(), std::string_view(host), before_host);
+        const auto place = std::lower_bound(hosts_.begin(), hosts_.end(), std::string_view(host));
         if (place != hosts_.end() && place->name == host) {
             return place->tree;
         }
         return hosts_.emplace(place, host)->tree;
     }
-    // By size, then by text without regard to the case of `wanted`.
-    [[nodiscard]] static bool before_host(const host_tree& t, std::string_view wanted) noexcept {
-        if (t.name.size() != wanted.size()) {
-            return t.name.size() < wanted.size();
-        }
-        for (std::size_t i = 0; i < wanted.size(); ++i) {
-            if (const char c = lower(wanted[i]); t.name[i] != c) {
-                return t.name[i] < c;
-            }
-        }
-        return false;
-    }
     [[nodiscard]] const detail::route_tree* find_host(std::string_view authority) const noexcept {
         const std::string_view host = host_of(authority);
-        const auto place = std::lower_bound(hosts_.begin(), hosts_.end(), host, before_host);
+        const auto place = std::lower_bound(hosts_.begin(), hosts_.end(), host);
         return place != hosts_.end() && iequals(place->name, host) ? &place->tree : nullptr;
     }
 
@@ -361,7 +364,7 @@ private:
 
     flux::detail::dynamic_array<flux::detail::owner<route_pattern>> patterns_;
     detail::route_tree any_host_;
-    flux::detail::dynamic_array<host_tree> hosts_; // ordered by before_host
+    flux::detail::dynamic_array<host_tree> hosts_; // in order
 };
 
 } // namespace flux::inline FLUX_ABI::http

@@ -12,7 +12,6 @@
 #include <flux/http/message/method.hpp>
 #include <flux/http/server/route_pattern.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -227,9 +226,10 @@ private:
         const std::uint32_t child = new_node();
         flux::detail::dynamic_array<edge>& edges = nodes_[at].literals;
         edge e(text, child);
-        const auto place = std::upper_bound(edges.begin(), edges.end(), e, [](const edge& a, const edge& b) {
-            return a.name.head < b.name.head;
-        });
+        const edge* place = edges.begin();
+        while (place != edges.end() && place->name.head <= e.name.head) {
+            ++place; // no slower than the insertion that follows
+        }
         edges.insert(place, std::move(e));
         return child;
     }
@@ -254,7 +254,10 @@ private:
         if (!path.has_percent() || text.find('%') == std::string_view::npos) {
             return find_literal(n, text);
         }
-        const auto escapes = static_cast<std::size_t>(std::count(text.begin(), text.end(), '%'));
+        std::size_t escapes = 0;
+        for (const char c : text) {
+            escapes += c == '%' ? 1U : 0U;
+        }
         char decoded[route_pattern::max_literal];
         if (text.size() - 2 * escapes > route_pattern::max_literal) {
             return none;

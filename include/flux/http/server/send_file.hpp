@@ -8,6 +8,7 @@
 // Deliberately not here: which file (file_server.hpp).
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/coro/scope.hpp>
 #include <flux/http/message/body.hpp>
 #include <flux/http/server/direct_output.hpp>
@@ -15,7 +16,6 @@
 #include <flux/http/wire/errc.hpp>
 #include <flux/io/blocking.hpp>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>

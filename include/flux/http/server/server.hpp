@@ -9,13 +9,13 @@
 // `shutdown`. Deliberately not here: signals, workers, printing (serve.hpp).
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/coro/scope.hpp>
 #include <flux/coro/sleep.hpp>
 #include <flux/coro/with.hpp>
 #include <flux/http/server/server_connection.hpp>
 #include <flux/http/server/spare_descriptor.hpp>
 
-#include <algorithm>
 #include <new>
 #include <optional>
 #include <type_traits>
@@ -127,7 +127,7 @@ private:
                 continue;
             }
             turned_away = 0;
-            pause = std::clamp(pause * 2, milliseconds(5), max_pause);
+            pause = std::max(milliseconds(5), std::min<milliseconds>(pause * 2, max_pause));
             co_await sleep_for(pause);
         }
     }

@@ -10,13 +10,13 @@
 // it is not lost to a reset. Deliberately not here: accepting, limits on connections (server.hpp).
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/core/vacate.hpp>
 #include <flux/coro/scope.hpp>
 #include <flux/coro/with.hpp>
 #include <flux/http/server/connection_observer.hpp>
 #include <flux/http/server/exchange_run.hpp>
 
-#include <algorithm>
 #include <string>
 #include <utility>
 

@@ -8,6 +8,7 @@
 // Source: the HTML standard, 9.2 "Server-sent events".
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/core/time.hpp>
 #include <flux/coro/channel.hpp>
 #include <flux/coro/when.hpp>
@@ -16,7 +17,6 @@
 #include <flux/http/server/drain_signal.hpp>
 #include <flux/http/server/responder.hpp>
 
-#include <algorithm>
 #include <optional>
 #include <string>
 #include <string_view>

@@ -8,6 +8,7 @@
 // Deliberately not here: buffering, I/O, limits in time.
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/http/message/fields.hpp>
 #include <flux/http/wire/errc.hpp>
 #include <flux/http/wire/field_section.hpp>
@@ -16,7 +17,6 @@
 #include <flux/http/wire/limits.hpp>
 #include <flux/http/wire/octet_sink.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -342,9 +342,10 @@ private:
         }
         trailer_text_.resize(section_.position());
         if (section_.present().intersects(detail::refused_in_trailers)) {
-            const auto bad = std::find_if(trailers_.begin(), trailers_.end(), [](const field_entry& e) {
-                return detail::refused_in_trailers.contains(e.id);
-            });
+            auto bad = trailers_.begin();
+            while (!detail::refused_in_trailers.contains(bad->id)) {
+                ++bad; // present() says that there is one
+            }
             return fail(errc::forbidden_trailer, at - (section_.position() - bad->name_at));
         }
         drop_forbidden();

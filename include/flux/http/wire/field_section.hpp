@@ -8,12 +8,12 @@
 // shortening the readable range, never after the fact: also their errors do not depend on the pieces.
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/http/message/fields_view.hpp>
 #include <flux/http/message/scan.hpp>
 #include <flux/http/wire/errc.hpp>
 #include <flux/http/wire/limits.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

@@ -2,10 +2,10 @@
 // flux/http/wire/head_parser_base.hpp - what request_parser and response_parser share: limits, storage, outcome.
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/http/wire/field_section.hpp>
 #include <flux/http/wire/limits.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

@@ -9,12 +9,12 @@
 // is one or is an error. Deliberately not here: what the header of a part means, reading from a connection.
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/http/message/fields_view.hpp>
 #include <flux/http/wire/errc.hpp>
 #include <flux/http/wire/field_section.hpp>
 #include <flux/http/wire/limits.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>

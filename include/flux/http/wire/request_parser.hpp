@@ -2,12 +2,12 @@
 // flux/http/wire/request_parser.hpp - request heads from octets; see head_parser.hpp for what both parsers promise.
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/http/message/head.hpp>
 #include <flux/http/message/host.hpp>
 #include <flux/http/message/scan.hpp>
 #include <flux/http/wire/head_parser_base.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>

@@ -2,10 +2,10 @@
 // flux/http/wire/response_parser.hpp - response heads from octets; see head_parser.hpp for what both parsers promise.
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/http/message/head.hpp>
 #include <flux/http/wire/head_parser_base.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>

@@ -8,6 +8,7 @@
 // not here: where lines go (the program's sink), requests that are refused before they have a handler.
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/core/dynamic_array.hpp>
 #include <flux/core/time.hpp>
 #include <flux/coro/task.hpp>
@@ -15,7 +16,6 @@
 #include <flux/http/server/layers/request_id.hpp>
 #include <flux/http/server/middleware.hpp>
 
-#include <algorithm>
 #include <concepts>
 #include <cstdint>
 #include <exception>

@@ -5,11 +5,11 @@
 // Deliberately not here: faults of networks (testing/sim_network.hpp), of clients.
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/coro/sleep.hpp>
 #include <flux/http/server/error_answer.hpp>
 #include <flux/http/server/middleware.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <concepts>
 #include <cstdint>
@@ -63,7 +63,7 @@ public:
 private:
     friend class fault_layer;
     [[nodiscard]] static std::uint32_t bounded(milliseconds d) noexcept {
-        return static_cast<std::uint32_t>(std::clamp<std::int64_t>(d.count(), 0, 86'400'000));
+        return static_cast<std::uint32_t>(std::max<std::int64_t>(0, std::min<std::int64_t>(d.count(), 86'400'000)));
     }
     [[nodiscard]] static std::uint32_t per_million(double share) noexcept {
         return share > 0 ? static_cast<std::uint32_t>(std::min(share, 1.0) * 1'000'000) : 0;

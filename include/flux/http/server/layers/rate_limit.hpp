@@ -6,6 +6,7 @@
 // shared by all workers. Deliberately not here: limits across machines.
 #pragma once
 
+#include <flux/core/algorithm.hpp>
 #include <flux/core/time.hpp>
 #include <flux/coro/task.hpp>
 #include <flux/http/server/error_answer.hpp>
@@ -14,7 +15,6 @@
 #include <arpa/inet.h>
 #include <sys/random.h>
 
-#include <algorithm>
 #include <array>
 #include <bit>
 #include <concepts>
