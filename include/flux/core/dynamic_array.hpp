@@ -77,7 +77,11 @@ public:
         swap_members(other);
         return *this;
     }
-    ~dynamic_array() { clear(); }
+    ~dynamic_array() {
+        if constexpr (!__is_trivially_copyable(T)) {
+            clear();
+        }
+    }
     void swap(dynamic_array& other) noexcept { swap_members(other); }
 
     [[nodiscard]] T* data() noexcept { return static_cast<T*>(data_); }
@@ -119,7 +123,7 @@ public:
     }
     void pop_back() noexcept { static_cast<T*>(data_)[--size_].~T(); }
     void clear() noexcept {
-        if constexpr (__has_trivial_destructor(T)) {
+        if constexpr (__is_trivially_copyable(T)) {
             size_ = 0;
         } else {
             while (size_ != 0) {
