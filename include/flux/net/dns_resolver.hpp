@@ -49,7 +49,7 @@ struct dns_stats {
     std::uint64_t cached = 0;    ///< questions that the cache has answered
     std::uint64_t shared = 0;    ///< questions that waited for the same one of somebody else
 };
-static_assert(std::is_trivially_destructible_v<dns_stats>);
+static_assert(__is_trivially_copyable(dns_stats));
 
 namespace detail {
 

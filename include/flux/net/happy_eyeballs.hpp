@@ -34,7 +34,7 @@ struct tcp_connect_options {
     milliseconds resolve_timeout{8'000};
     seconds failure_memory{60};        ///< an address that failed is tried last for so long; 0: it is forgotten at once
 };
-static_assert(std::is_trivially_destructible_v<tcp_connect_options>);
+static_assert(__is_trivially_copyable(tcp_connect_options));
 
 namespace detail {
 

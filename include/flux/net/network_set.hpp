@@ -56,7 +56,7 @@ public:
         }
         std::span<const std::byte> address = e.address();
         constexpr std::byte mapped[12] = {{}, {}, {}, {}, {}, {}, {}, {}, {}, {}, std::byte{0xff}, std::byte{0xff}};
-        if (address.size() == 16 && std::equal(mapped, mapped + 12, address.begin())) {
+        if (address.size() == 16 && std::memcmp(mapped, address.data(), sizeof mapped) == 0) {
             address = address.subspan(12);
         }
         for (const network& n : networks_) {

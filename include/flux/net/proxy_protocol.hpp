@@ -40,18 +40,19 @@ namespace detail {
 // Octets of a version 2 header behind the first 16: addresses and TLVs. More is no address.
 inline constexpr std::size_t max_proxy_rest = 4096;
 
-[[nodiscard]] inline std::optional<std::uint16_t> proxy_port(std::string_view digits) noexcept {
+// The number; -1 for anything else.
+[[nodiscard]] inline int proxy_port(std::string_view digits) noexcept {
     if (digits.empty() || digits.size() > 5 || (digits.size() > 1 && digits[0] == '0')) {
-        return std::nullopt;
+        return -1;
     }
-    std::uint32_t n = 0;
+    int n = 0;
     for (const char c : digits) {
         if (c < '0' || c > '9') {
-            return std::nullopt;
+            return -1;
         }
-        n = n * 10 + static_cast<std::uint32_t>(c - '0');
+        n = n * 10 + (c - '0');
     }
-    return n <= 65'535 ? std::optional(static_cast<std::uint16_t>(n)) : std::nullopt;
+    return n <= 65'535 ? n : -1;
 }
 
 // "PROXY TCP4 source destination port port" CRLF
@@ -83,11 +84,11 @@ inline constexpr std::size_t max_proxy_rest = 4096;
         return out;
     }
     const bool v4 = words[1] == "TCP4";
-    const auto port = proxy_port(words[4]);
-    if (count != 6 || (!v4 && words[1] != "TCP6") || !port || !proxy_port(words[5])) {
+    const int port = count == 6 ? proxy_port(words[4]) : -1;
+    if ((!v4 && words[1] != "TCP6") || port < 0 || proxy_port(words[5]) < 0) {
         return out;
     }
-    const auto source = endpoint::parse_ip(words[2], *port);
+    const auto source = endpoint::parse_ip(words[2], static_cast<std::uint16_t>(port));
     const auto destination = endpoint::parse_ip(words[3], 0);
     const address_family family = v4 ? address_family::ipv4 : address_family::ipv6;
     if (source && destination && source->family() == family && destination->family() == family) {

@@ -46,7 +46,7 @@ struct retry_options {
     /// Retries, 10. With a budget: those that are saved up at most, and there at first; 0: there is never one.
     std::uint32_t budget_reserve = 10;
 };
-static_assert(std::is_trivially_destructible_v<retry_options>);
+static_assert(__is_trivially_copyable(retry_options));
 
 /// Tries again: `api.use(http::retry())`.
 ///
@@ -78,9 +78,9 @@ public:
         for (std::uint32_t n = 1;; ++n) { // bounded by options_.attempts
             auto answer = co_await attempt(inner(req));
             sent += sent_by(answer);
-            const std::optional<milliseconds> asked = wants_another(req, answer);
-            const bool again = asked && n < options_.attempts && !ctx.stopped();
-            const duration wait = again ? duration(*asked) + draw(n) : duration::zero();
+            const milliseconds asked = wants_another(req, answer);
+            const bool again = asked != stands && n < options_.attempts && !ctx.stopped();
+            const duration wait = again ? duration(asked) + draw(n) : duration::zero();
             if (!again || wait >= ctx.remaining() || !budget_.spend()) {
                 if (!answer) {
                     error e = std::move(answer).error();
@@ -114,27 +114,29 @@ private:
     [[nodiscard]] static bool is_repeatable(const client_request& req) noexcept {
         return is_idempotent(req.method()) || req.fields().contains("Idempotency-Key");
     }
-    // The least to wait before another try; none: the outcome stands.
-    [[nodiscard]] std::optional<milliseconds> wants_another(const client_request& req, const outcome& answer) const {
+    static constexpr milliseconds stands{-1};
+
+    // The least to wait before another try; `stands`: there is none.
+    [[nodiscard]] milliseconds wants_another(const client_request& req, const outcome& answer) const {
         if (!answer) {
             const error& e = answer.error();
             const bool passes = e.kind() == error_kind::network || e.kind() == error_kind::timeout;
             const bool certain = e.code() == resolve_errc::no_such_name || e.code() == resolve_errc::no_address;
             const bool again = !certain && (e.retryable() || (passes && is_repeatable(req)));
-            return again ? std::optional(milliseconds(0)) : std::nullopt;
+            return again ? milliseconds(0) : stands;
         }
         switch (answer->code()) {
         case status::too_many_requests:
         case status::bad_gateway:
         case status::service_unavailable:
         case status::gateway_timeout: break;
-        default: return std::nullopt;
+        default: return stands;
         }
         if (!options_.statuses || !is_repeatable(req)) {
-            return std::nullopt;
+            return stands;
         }
         const milliseconds asked = retry_after(*answer);
-        return asked <= options_.max_retry_after ? std::optional(asked) : std::nullopt;
+        return asked <= options_.max_retry_after ? asked : stands;
     }
     // Seconds, or a date, which is compared with that of the response: clocks differ.
     [[nodiscard]] static milliseconds retry_after(const client_response& r) {
@@ -148,8 +150,11 @@ private:
         }
         const auto at = parse_date(value);
         const auto now = parse_date(r.header(field::date));
-        const auto system_now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-        return at ? std::max(milliseconds(*at - now.value_or(system_now)), milliseconds(0)) : milliseconds(0);
+        if (!at) {
+            return milliseconds(0);
+        }
+        const milliseconds wait(*at - (now ? *now : detail::wall_second()));
+        return std::max(wait, milliseconds(0));
     }
     [[nodiscard]] static std::uint64_t random_number() noexcept {
         std::uint64_t number = 0;

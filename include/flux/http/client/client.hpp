@@ -9,6 +9,7 @@
 #pragma once
 
 #include <flux/core/algorithm.hpp>
+#include <flux/core/dynamic_array.hpp>
 #include <flux/http/client/client_connection.hpp>
 #include <flux/http/client/client_layer.hpp>
 #include <flux/http/client/client_request.hpp>
@@ -165,7 +166,7 @@ task<client_response> client_core<Connector, Observer>::run(client_core* self, p
     ex->started = home.now();
     ex->progress = options.progress_timeout;
     ex->deadline = deadline_after(home.now(), or_for_ever(ex->timeout));
-    std::optional<redirect_chain> chain;
+    flux::detail::owner<redirect_chain> chain;
     std::uint32_t resends = 0;
     std::uint32_t stale = 0;
     for (;;) { // bounded by max_stale, max_resends and max_redirects
@@ -286,7 +287,7 @@ task<client_response> client_core<Connector, Observer>::run(client_core* self, p
             if (!chain) {
                 redirect_options how = options.redirects;
                 how.max_redirects = ex->max_redirects;
-                chain.emplace(ex->url, ex->method, how);
+                chain = flux::detail::owner<redirect_chain>(new redirect_chain(ex->url, ex->method, how));
             }
             auto follow = chain->advance(ex->head.status, ex->head.fields);
             if (!follow) {

@@ -184,8 +184,8 @@ public:
     /// The response is there: what it took to send the request is not needed any more.
     void let_go_of_request() noexcept {
         literal = {};
-        producer = nullptr;
-        on_interim = nullptr;
+        producer = {};
+        on_interim = {};
     }
     /// Before each attempt.
     void begin_answer() noexcept {
@@ -248,9 +248,9 @@ private:
             text = std::string();
         }
         literal = {};
-        producer = nullptr;
+        producer = {};
         produced_length.reset();
-        on_interim = nullptr;
+        on_interim = {};
         allow_resend = true;
         single_try = false;
         refused = error{std::error_code()};

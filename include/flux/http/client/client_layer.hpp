@@ -63,7 +63,7 @@ public:
     // All tries together have the time of one request.
     ex.timeout = milliseconds(0);
     if (from.deadline != no_deadline) {
-        ex.timeout = std::max(std::chrono::ceil<milliseconds>(from.deadline - now), milliseconds(1));
+        ex.timeout = std::max(std::chrono::duration_cast<milliseconds>(from.deadline - now + duration(999'999)), milliseconds(1));
     }
     return to;
 }

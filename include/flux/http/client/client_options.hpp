@@ -43,7 +43,7 @@ struct pool_options {
     /// 10 s. For one connection: name look-up, all addresses, proxies and TLS. Over it: timeout, phase connect.
     milliseconds connect_timeout{10'000};
 };
-static_assert(std::is_trivially_destructible_v<pool_options>);
+static_assert(__is_trivially_copyable(pool_options));
 
 /// How a client behaves. Views are copied by the client.
 struct client_options {
@@ -69,6 +69,6 @@ struct client_options {
     /// The User-Agent of requests that have none; empty: none.
     std::string_view user_agent = "flux/" FLUX_VERSION_STRING;
 };
-static_assert(std::is_trivially_destructible_v<client_options>);
+static_assert(__is_trivially_copyable(client_options));
 
 } // namespace flux::inline FLUX_ABI::http

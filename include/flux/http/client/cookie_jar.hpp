@@ -30,7 +30,7 @@ struct cookie_jar_options {
     std::size_t max_per_domain = 50;      ///< of one domain; those without Secure go first
     std::size_t max_cookie_octets = 4096; ///< name and value together; a longer cookie is not taken
 };
-static_assert(std::is_trivially_destructible_v<cookie_jar_options>);
+static_assert(__is_trivially_copyable(cookie_jar_options));
 
 /// One cookie in a jar.
 struct stored_cookie {
@@ -171,7 +171,8 @@ public:
                 return fail(error(flux::errc::invalid_argument)
                                 .doing("load cookies: line " + std::to_string(number) + " is not a cookie"));
             }
-            c.site = std::exchange(site, same_site::unset);
+            c.site = site;
+            site = same_site::unset;
             read.push_back(std::move(c));
         }
         for (stored_cookie& c : read) {
@@ -181,7 +182,7 @@ public:
     }
 
     [[nodiscard]] static time clock() noexcept {
-        return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+        return detail::wall_second();
     }
 
 private:

@@ -73,7 +73,7 @@ struct redirect_options {
     std::uint32_t max_redirects = 10; ///< responses followed; one more is an error. 0: the 3xx is the answer
     bool allow_downgrade = false;     ///< follow from https to http, where everybody on the way reads along
 };
-static_assert(std::is_trivially_destructible_v<redirect_options>);
+static_assert(__is_trivially_copyable(redirect_options));
 
 /// The statuses that a client follows by itself. 300 leaves the choice to people, 304 is about the client's own copy,
 /// 305 and 306 would let any server choose the proxy.

@@ -46,15 +46,17 @@ public:
     /// The weight of a coding in thousandths; 0: not accepted. "*" stands for codings that are not named.
     /// A weight that is malformed counts as 0.
     [[nodiscard]] unsigned weight(std::string_view coding) const noexcept {
-        return find(coding).value_or(find("*").value_or(0));
+        const int named = find(coding);
+        const int w = named >= 0 ? named : find("*");
+        return w >= 0 ? static_cast<unsigned>(w) : 0;
     }
     /// The weight of content without a coding: 0 only if it, or everything that is not named, is refused; 1, the
     /// least, if nothing is said about it.
     [[nodiscard]] unsigned weight_of_identity() const noexcept {
-        if (const auto named = find("identity")) {
-            return *named;
+        if (const int named = find("identity"); named >= 0) {
+            return static_cast<unsigned>(named);
         }
-        return find("*") == 0U ? 0 : 1;
+        return find("*") == 0 ? 0 : 1;
     }
     /// Whether content in this coding is accepted, and not less welcome than without a coding.
     [[nodiscard]] bool prefers(std::string_view coding) const noexcept {
@@ -63,9 +65,14 @@ public:
     }
     /// The coding with the largest weight, the first one of equals; nothing if none is preferred to no coding.
     [[nodiscard]] std::optional<std::size_t> best_of(std::span<const std::string_view> codings) const noexcept {
-        std::optional<std::size_t> best;
-        for (std::size_t i = 0; i < codings.size(); ++i) {
-            if (prefers(codings[i]) && (!best || weight(codings[i]) > weight(codings[*best]))) {
+        const std::size_t best = best_of(codings.data(), codings.size());
+        return best < codings.size() ? std::optional<std::size_t>(best) : std::nullopt;
+    }
+    // The same of an array; `count` if none is preferred.
+    [[nodiscard]] std::size_t best_of(const std::string_view* codings, std::size_t count) const noexcept {
+        std::size_t best = count;
+        for (std::size_t i = 0; i < count; ++i) {
+            if (prefers(codings[i]) && (best == count || weight(codings[i]) > weight(codings[best]))) {
                 best = i;
             }
         }
@@ -77,7 +84,8 @@ private:
     [[nodiscard]] static constexpr std::string_view without_x(std::string_view name) noexcept {
         return iequals(name, "x-gzip") ? name.substr(2) : name;
     }
-    [[nodiscard]] std::optional<unsigned> find(std::string_view coding) const noexcept {
+    // In thousandths; -1: not named.
+    [[nodiscard]] int find(std::string_view coding) const noexcept {
         coding = without_x(coding);
         for (const std::string_view line : fields_.get_all(field::accept_encoding)) {
             for (const std::string_view element : list_elements(line)) {
@@ -85,16 +93,17 @@ private:
                 if (!iequals(without_x(trim(element.substr(0, end))), coding)) {
                     continue;
                 }
-                unsigned w = 1000;
+                int w = 1000;
                 for (const std::string_view piece : semicolon_elements(element.substr(end == std::string_view::npos ? element.size() : end))) {
                     if (const parameter p = to_parameter(piece); iequals(p.name, "q")) {
-                        w = parse_weight(p.value).value_or(0);
+                        const auto said = parse_weight(p.value);
+                        w = said ? static_cast<int>(*said) : 0;
                     }
                 }
                 return w;
             }
         }
-        return std::nullopt;
+        return -1;
     }
 
     fields_view fields_;

@@ -47,9 +47,10 @@ struct content_disposition {
                 return std::nullopt;
             }
             value = trim(value.substr(equals + 1));
-            auto text = value.starts_with('"') ? take_quoted(value) : take_token(value);
+            std::string text;
+            const bool taken = value.starts_with('"') ? take_quoted(value, text) : take_token(value, text);
             value = trim(value);
-            if (!text || (!value.empty() && value.front() != ';')) {
+            if (!taken || (!value.empty() && value.front() != ';')) {
                 return std::nullopt;
             }
             std::optional<std::string>* const to =
@@ -58,25 +59,25 @@ struct content_disposition {
                 return std::nullopt;
             }
             if (to != nullptr) {
-                *to = *std::move(text);
+                to->emplace(std::move(text));
             }
         }
         return out;
     }
 
 private:
-    [[nodiscard]] static std::optional<std::string> take_token(std::string_view& rest) {
+    [[nodiscard]] static bool take_token(std::string_view& rest, std::string& out) {
         const std::string_view token = trim(rest.substr(0, rest.find(';')));
         rest.remove_prefix(token.size());
-        return is_token(token) ? std::optional<std::string>(token) : std::nullopt;
+        out = token;
+        return is_token(token);
     }
-    [[nodiscard]] static std::optional<std::string> take_quoted(std::string_view& rest) {
-        std::string out;
+    [[nodiscard]] static bool take_quoted(std::string_view& rest, std::string& out) {
         for (std::size_t i = 1; i < rest.size(); ++i) {
             const char c = rest[i];
             if (c == '"') {
                 rest.remove_prefix(i + 1);
-                return out;
+                return true;
             }
             const std::string_view escape = rest.substr(i, 3);
             if (c == '\\' && i + 1 < rest.size() && (rest[i + 1] == '"' || rest[i + 1] == '\\')) {
@@ -88,7 +89,7 @@ private:
                 out += c;
             }
         }
-        return std::nullopt;
+        return false;
     }
 };
 

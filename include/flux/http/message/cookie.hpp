@@ -127,10 +127,12 @@ public:
     /// How long it is kept, counted from its arrival. Zero or less: forget it now.
     set_cookie& max_age(std::chrono::seconds s) {
         max_age_ = s;
+        has_max_age_ = true;
         return *this;
     }
     set_cookie& expires(std::chrono::sys_seconds t) {
         expires_ = t;
+        has_expires_ = true;
         return *this;
     }
     set_cookie& secure(bool yes = true) {
@@ -163,11 +165,11 @@ public:
         if (!domain_.empty()) {
             out += "; Domain=" + domain_;
         }
-        if (max_age_) {
-            out += "; Max-Age=" + std::to_string(max_age_->count() < 0 ? 0 : max_age_->count());
+        if (has_max_age_) {
+            out += "; Max-Age=" + std::to_string(max_age_.count() < 0 ? 0 : max_age_.count());
         }
-        if (expires_) {
-            out += "; Expires=" + format_date(*expires_);
+        if (has_expires_) {
+            out += "; Expires=" + format_date(expires_);
         }
         constexpr std::string_view sites[] = {"", "; SameSite=Lax", "; SameSite=Strict", "; SameSite=None"};
         out += sites[static_cast<std::size_t>(site_)];
@@ -200,8 +202,8 @@ private:
         if (!is_attribute(domain_) || !all(domain_, octet_class::reg_name)) {
             return "the domain is not a host name";
         }
-        if (expires_ && (*expires_ < std::chrono::sys_seconds(std::chrono::seconds(-62135596800)) ||
-                         *expires_ > std::chrono::sys_seconds(std::chrono::seconds(253402300799)))) {
+        const auto since = expires_.time_since_epoch().count();
+        if (has_expires_ && (since < -62135596800 || since > 253402300799)) {
             return "the year of the expiry date does not have four digits";
         }
         if (!secure_ && (site_ == same_site::none || partitioned_ || name_.starts_with("__Secure-"))) {
@@ -227,12 +229,14 @@ private:
     std::string value_;
     std::string path_;
     std::string domain_;
-    std::optional<std::chrono::seconds> max_age_;
-    std::optional<std::chrono::sys_seconds> expires_;
+    std::chrono::seconds max_age_{};
+    std::chrono::sys_seconds expires_{};
     same_site site_ = same_site::unset;
     bool secure_ = false;
     bool http_only_ = false;
     bool partitioned_ = false;
+    bool has_max_age_ = false;
+    bool has_expires_ = false;
 };
 
 namespace detail {
@@ -353,15 +357,17 @@ struct received_cookie {
     const auto split = [](std::string_view piece) {
         const std::size_t equals = piece.find('=');
         const bool has_value = equals != std::string_view::npos;
-        return std::pair(trim(piece.substr(0, equals)),
-                         has_value ? trim(piece.substr(equals + 1)) : std::string_view());
+        return cookie_pair{trim(piece.substr(0, equals)),
+                           has_value ? trim(piece.substr(equals + 1)) : std::string_view()};
     };
     received_cookie out;
     const std::string_view first = take_piece();
     if (first.find('=') == std::string_view::npos) {
         return std::nullopt;
     }
-    std::tie(out.name, out.value) = split(first);
+    const cookie_pair named = split(first);
+    out.name = named.name;
+    out.value = named.value;
     if (out.name.empty() || !all(out.name, octet_class::field_value) || !all(out.value, octet_class::field_value)) {
         return std::nullopt;
     }

@@ -133,6 +133,12 @@ struct date_parts {
     }
 };
 
+// What std::chrono::floor says, without what it instantiates.
+[[nodiscard]] inline std::chrono::sys_seconds wall_second() noexcept {
+    const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+    return std::chrono::sys_seconds(std::chrono::seconds(now));
+}
+
 } // namespace detail
 
 /// Writes `t` as IMF-fixdate, without a terminating NUL.
@@ -217,7 +223,7 @@ inline void format_date(std::chrono::sys_seconds t, char (&out)[date_size]) noex
     return in.at_end() ? d.to_time() : std::nullopt;
 }
 [[nodiscard]] inline std::optional<std::chrono::sys_seconds> parse_date(std::string_view text) noexcept {
-    return parse_date(text, std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()));
+    return parse_date(text, detail::wall_second());
 }
 
 } // namespace flux::inline FLUX_ABI::http

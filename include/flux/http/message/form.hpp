@@ -37,6 +37,7 @@ public:
         return std::nullopt;
     }
     void get(std::string_view name) const&& = delete;
+    template <class = void>
     [[nodiscard]] std::vector<std::string_view> get_all(std::string_view name) const& {
         std::vector<std::string_view> all;
         for (const auto& [key, value] : pairs_) {
@@ -56,7 +57,8 @@ private:
 };
 
 /// Makes `req.read<http::form>()` work. Fails for a body with more than max_fields fields.
-[[nodiscard]] inline result<void> from_body(std::string_view body, form& out) {
+template <class = void>
+[[nodiscard]] result<void> from_body(std::string_view body, form& out) {
     auto pairs = decode_form(body, form::max_fields);
     if (!pairs) {
         return fail(std::move(pairs).error());

@@ -153,7 +153,8 @@ private:
 /// All pairs of a query or a form, decoded.
 /// Params  max_pairs  bound on what a peer can make us allocate; 1000 by default.
 /// Errors  flux::errc::limit: more pairs than that.
-[[nodiscard]] inline result<std::vector<std::pair<std::string, std::string>>>
+template <class = void>
+[[nodiscard]] result<std::vector<std::pair<std::string, std::string>>>
 decode_form(std::string_view text, std::size_t max_pairs = 1000) {
     std::vector<std::pair<std::string, std::string>> out;
     for (const query_pair& pair : query_pairs(text)) {

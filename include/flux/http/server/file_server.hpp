@@ -54,7 +54,7 @@ struct file_options {
     /// Ranges of one answer, at most range_selection::max_ranges; who asks for more gets the whole file.
     std::size_t max_ranges = range_selection::max_ranges;
 };
-static_assert(std::is_trivially_destructible_v<file_options>);
+static_assert(__is_trivially_copyable(file_options));
 
 namespace detail {
 
@@ -270,11 +270,10 @@ private:
         using namespace std::chrono;
         validators now;
         now.etag = etag;
-        const sys_seconds modified{std::chrono::seconds(s.st_mtim.tv_sec)};
-        const auto wall = system_clock::now();
-        if (modified <= wall) { // a time to come must not be said [RFC 9110 8.8.2.1]
-            now.modified = modified;
-            now.modified_is_strong = wall - modified >= std::chrono::seconds(2);
+        const auto wall = system_clock::to_time_t(system_clock::now());
+        if (s.st_mtim.tv_sec <= wall) { // a time to come must not be said [RFC 9110 8.8.2.1]
+            now.modified = sys_seconds(std::chrono::seconds(s.st_mtim.tv_sec));
+            now.modified_is_strong = wall - s.st_mtim.tv_sec >= 2;
         }
         return now;
     }
@@ -374,9 +373,9 @@ task<response> serve_file(const Files& files, request& req) {
     constexpr std::string_view suffixes[] = {".br", ".gz"};
     if (files.precompressed && !name.empty() && !name.ends_with('/')) {
         const accepted_codings accepts(req.fields());
-        const auto best = accepts.best_of(codings);
-        for (std::size_t i = 0; best && i < 2; ++i) {
-            const std::size_t coding = i == 0 ? *best : 1 - *best;
+        const std::size_t best = accepts.best_of(codings, 2);
+        for (std::size_t i = 0; best < 2 && i < 2; ++i) {
+            const std::size_t coding = i == 0 ? best : 1 - best;
             if (!accepts.prefers(codings[coding])) {
                 break;
             }
@@ -417,6 +416,7 @@ task<response> serve_file(const Files& files, request& req) {
 /// Source   RFC 9110 13, 14.
 class file_server {
 public:
+    template <class = void>
     explicit file_server(std::string_view root, file_options options = file_options())
         : files_(std::make_shared<const detail::served_files>(std::string(root), options)) {}
 

@@ -66,16 +66,8 @@ template <class Piece>
 class basic_multipart_reader {
 public:
     /// Params  req  borrowed; its body is read by nobody else.
-    explicit basic_multipart_reader(request& req, const multipart_limits& lim = multipart_limits()) : body_(&req.body()) {
-        const auto type = content_type::parse(req.header(field::content_type));
-        const auto boundary = type && type->is("multipart/form-data") ? type->parameter("boundary") : std::nullopt;
-        if (boundary && multipart_parser::is_boundary(*boundary) &&
-            !req.fields().repeated().contains(field::content_type)) {
-            parser_.emplace(*boundary, lim);
-        } else {
-            failed_.emplace(errc::unsupported_content);
-        }
-    }
+    explicit basic_multipart_reader(request& req, const multipart_limits& lim = multipart_limits())
+        : basic_multipart_reader(req, boundary_of(req), lim) {}
     basic_multipart_reader(const basic_multipart_reader&) = delete;
     basic_multipart_reader& operator=(const basic_multipart_reader&) = delete;
 
@@ -101,6 +93,21 @@ public:
     }
 
 private:
+    // An empty boundary: this is no form.
+    basic_multipart_reader(request& req, const std::string& boundary, const multipart_limits& lim)
+        : body_(&req.body()), parser_(boundary.empty() ? std::string_view("-") : std::string_view(boundary), lim) {
+        if (boundary.empty()) {
+            failed_.emplace(errc::unsupported_content);
+        }
+    }
+    [[nodiscard]] static std::string boundary_of(const request& req) {
+        const auto type = content_type::parse(req.header(field::content_type));
+        const auto boundary = type && type->is("multipart/form-data") ? type->parameter("boundary") : std::nullopt;
+        const bool usable = boundary && multipart_parser::is_boundary(*boundary) &&
+                            !req.fields().repeated().contains(field::content_type);
+        return std::string(usable ? *boundary : std::string_view());
+    }
+
     // The data of the part in progress.
     class part_source final : public body_source {
     public:
@@ -133,14 +140,14 @@ private:
     // The next event that is one.
     task<multipart_step> advance() {
         for (;;) {
-            const multipart_step step = parser_->next(segment_);
+            const multipart_step step = parser_.next(segment_);
             segment_.remove_prefix(step.consumed);
             switch (step.event) {
             case multipart_event::part: in_part_ = true; co_return step;
             case multipart_event::data: co_return step;
             case multipart_event::part_end: in_part_ = false; co_return step;
             case multipart_event::done: done_ = true; co_return step;
-            case multipart_event::failed: co_return fail(failed_.emplace(parser_->error()));
+            case multipart_event::failed: co_return fail(failed_.emplace(parser_.error()));
             case multipart_event::need_more: break;
             }
             const auto piece = co_await attempt(body_->next());
@@ -155,7 +162,7 @@ private:
     }
     // Content-Disposition: form-data, with a name [RFC 7578 4.2].
     [[nodiscard]] bool describe_part() {
-        part_.fields_ = parser_->fields();
+        part_.fields_ = parser_.fields();
         const auto field_value = part_.fields_.get(field::content_disposition);
         if (!field_value || part_.fields_.repeated().contains(field::content_disposition)) {
             return false;
@@ -171,8 +178,8 @@ private:
     }
 
     body_reader* body_;
-    std::optional<multipart_parser> parser_; // empty: it has failed from the start
-    std::string_view segment_;               // what is left of the piece in progress
+    multipart_parser parser_; // of no use if it has failed from the start
+    std::string_view segment_; // what is left of the piece in progress
     form_part part_;
     part_source source_{*this};
     std::optional<error> failed_;

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <flux/core/algorithm.hpp>
+#include <flux/core/dynamic_array.hpp>
 #include <flux/coro/scope.hpp>
 #include <flux/http/message/body.hpp>
 #include <flux/http/server/direct_output.hpp>
@@ -31,22 +32,23 @@ namespace flux::inline FLUX_ABI::http {
 
 namespace detail {
 
-/// What tells one content of a file from another.
+/// What tells one content of a file from another. One that is of no file equals none, not even itself.
 class file_stamp {
 public:
     file_stamp() noexcept = default;
     explicit file_stamp(const struct ::stat& s) noexcept : modified_(s.st_mtim), size_(s.st_size) {}
-    [[nodiscard]] static std::optional<file_stamp> of(int file) noexcept {
+    /// That of an open file; of no file if it cannot be had.
+    [[nodiscard]] static file_stamp of(int file) noexcept {
         struct ::stat now {};
-        return ::fstat(file, &now) == 0 ? std::optional<file_stamp>(now) : std::nullopt;
+        return ::fstat(file, &now) == 0 ? file_stamp(now) : file_stamp();
     }
     [[nodiscard]] friend bool operator==(const file_stamp& a, const file_stamp& b) noexcept {
-        return a.size_ == b.size_ && a.modified_.tv_sec == b.modified_.tv_sec && a.modified_.tv_nsec == b.modified_.tv_nsec;
+        return a.size_ >= 0 && a.size_ == b.size_ && a.modified_.tv_sec == b.modified_.tv_sec && a.modified_.tv_nsec == b.modified_.tv_nsec;
     }
 
 private:
     ::timespec modified_{};
-    ::off_t size_ = 0;
+    ::off_t size_ = -1;
 };
 
 [[nodiscard]] inline ::ssize_t read_file(int file, char* to, std::size_t size, std::uint64_t at) noexcept {
@@ -60,13 +62,17 @@ private:
 inline constexpr std::size_t copied_piece = 65'536;  // octets that are read at a time where they are copied
 inline constexpr std::size_t direct_piece = 1U << 20; // octets that one sendfile(2) may send
 
+struct scratch_room {
+    char octets[copied_piece];
+};
+
 // Has the disk fill the kernel's memory. Fails like a read.
 template <class Size>
 task<> fetch(int file, std::uint64_t at, Size size) {
     auto read_all = [file, at, size]() noexcept -> int {
-        const std::unique_ptr<char[]> scratch(new (std::nothrow) char[copied_piece]);
+        const flux::detail::owner<scratch_room> scratch(new (std::nothrow) scratch_room);
         for (std::uint64_t done = 0; scratch && done < size;) {
-            const ::ssize_t n = read_file(file, scratch.get(), copied_piece, at + done);
+            const ::ssize_t n = read_file(file, scratch->octets, copied_piece, at + done);
             if (n <= 0) {
                 return n < 0 ? errno : 0;
             }
@@ -142,20 +148,21 @@ task<> send_directly(direct_output& to, int file, std::uint64_t at, std::uint64_
 template <class Writer>
 task<> send_copied(Writer& to, int file, std::uint64_t at, std::uint64_t size, file_stamp stamp) {
     const auto room = static_cast<std::size_t>(std::min<std::uint64_t>(size, copied_piece));
-    const std::unique_ptr<char[]> piece(new char[room]);
+    flux::detail::dynamic_array<char> piece; // its room is used, nothing is put into it
+    piece.reserve(room);
     for (bool first = true; size != 0; first = false) {
         if (!first && file_stamp::of(file) != stamp) {
             co_await fail(file_changed());
         }
         const auto most = static_cast<std::size_t>(std::min<std::uint64_t>(size, room));
-        const auto n = co_await attempt(read_piece(file, piece.get(), most, at));
+        const auto n = co_await attempt(read_piece(file, piece.data(), most, at));
         if (!n) {
             co_await fail(n.error());
         }
         if (*n == 0) {
             co_await fail(file_changed());
         }
-        const auto written = co_await attempt(to.write(std::string_view(piece.get(), *n)));
+        const auto written = co_await attempt(to.write(std::string_view(piece.data(), *n)));
         if (!written) {
             co_await fail(written.error());
         }
@@ -185,7 +192,7 @@ template <class Writer>
 /// Cost     at most 1 MiB at a time to a socket, with one sendfile(2) each; elsewhere a buffer of 64 KiB.
 template <class Writer>
 [[nodiscard]] task<> send_file(Writer& to, int file, std::uint64_t at, std::uint64_t size) {
-    return detail::send_file(to, file, at, size, detail::file_stamp::of(file).value_or(detail::file_stamp()));
+    return detail::send_file(to, file, at, size, detail::file_stamp::of(file));
 }
 
 } // namespace flux::inline FLUX_ABI::http

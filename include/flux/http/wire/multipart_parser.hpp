@@ -31,7 +31,7 @@ struct multipart_limits {
     std::uint32_t preamble_octets = 4096; ///< before the first delimiter; they are dropped
     std::uint64_t part_octets = ~std::uint64_t{0}; ///< data of one part
 };
-static_assert(std::is_trivially_destructible_v<multipart_limits>);
+static_assert(__is_trivially_copyable(multipart_limits));
 
 enum class multipart_event : std::uint8_t {
     need_more, ///< the segment is used up

@@ -11,6 +11,8 @@
 
 namespace http = flux::http;
 
+static_assert(http::middleware<http::body_limit>);
+
 namespace {
 
 using flux::task;

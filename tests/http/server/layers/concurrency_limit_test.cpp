@@ -17,6 +17,8 @@
 
 namespace http = flux::http;
 
+static_assert(http::middleware<http::concurrency_limit>);
+
 namespace {
 
 using flux::task;

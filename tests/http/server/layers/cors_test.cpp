@@ -13,6 +13,8 @@
 
 namespace http = flux::http;
 
+static_assert(http::middleware<http::cors>);
+
 namespace {
 
 using flux::task;

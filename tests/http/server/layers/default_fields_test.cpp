@@ -10,6 +10,8 @@
 
 namespace http = flux::http;
 
+static_assert(http::middleware<http::default_fields>);
+
 namespace {
 
 using flux::task;

@@ -12,6 +12,8 @@
 
 namespace http = flux::http;
 
+static_assert(http::middleware<http::fault_layer>);
+
 namespace {
 
 struct world {

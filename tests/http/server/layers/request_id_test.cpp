@@ -14,6 +14,8 @@
 
 namespace http = flux::http;
 
+static_assert(http::middleware<http::request_id>);
+
 namespace {
 
 using flux::task;

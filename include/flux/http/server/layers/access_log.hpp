@@ -47,10 +47,10 @@ public:
     void thousandths(std::string_view name, std::uint64_t value) {
         key(name);
         char digits[3];
-        const char* const end = put_digits(digits, static_cast<unsigned>(value % 1000), 3);
+        static_cast<void>(put_digits(digits, static_cast<unsigned>(value % 1000), 3));
         text_ += std::to_string(value / 1000);
         text_ += '.';
-        text_.append(static_cast<const char*>(digits), end);
+        text_.append(digits, 3);
     }
     [[nodiscard]] std::string_view end() {
         text_ += '}';
@@ -80,8 +80,8 @@ private:
 
 // RFC 3339, in UTC, with milliseconds.
 [[nodiscard]] inline std::string log_time(std::chrono::system_clock::time_point at) {
-    const long long whole = std::chrono::floor<milliseconds>(at).time_since_epoch().count();
-    const long long days = whole_days(std::chrono::floor<seconds>(at).time_since_epoch().count());
+    const long long whole = std::chrono::duration_cast<milliseconds>(at.time_since_epoch()).count();
+    const long long days = (whole >= 0 ? whole : whole - 86'399'999) / 86'400'000;
     const civil_date date(days);
     const auto of_day = static_cast<unsigned>(whole - days * 86'400'000);
     char text[] = "0000-00-00T00:00:00.000Z";

@@ -62,29 +62,32 @@ struct basic_credentials {
     [[nodiscard]] std::string_view user() const noexcept { return std::string_view(text).substr(0, colon); }
     [[nodiscard]] std::string_view password() const noexcept { return std::string_view(text).substr(colon + 1); }
 
+    // False: not understood.
+    [[nodiscard]] explicit operator bool() const noexcept { return !text.empty(); }
+
     // One Authorization line with scheme Basic, one token68, a colon inside, no control octets.
-    [[nodiscard]] static std::optional<basic_credentials> of(const fields_view& head) {
+    [[nodiscard]] static basic_credentials of(const fields_view& head) {
         auto line = head.get_all(field::authorization).begin();
         if (line == std::default_sentinel) {
-            return std::nullopt;
+            return {};
         }
         const std::string_view value = *line;
         ++line;
         if (!(line == std::default_sentinel) || !iequals(value.substr(0, 6), "basic ")) {
-            return std::nullopt;
+            return {};
         }
         auto decoded = base64_decode(trim(value.substr(6)));
         if (!decoded) {
-            return std::nullopt;
+            return {};
         }
         for (const char c : *decoded) {
             if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-                return std::nullopt;
+                return {};
             }
         }
         const std::size_t colon = decoded->find(':');
         if (colon == std::string::npos) {
-            return std::nullopt;
+            return {};
         }
         return basic_credentials{*std::move(decoded), colon};
     }
@@ -121,19 +124,19 @@ public:
 
     template <std::same_as<next> Next>
     [[nodiscard]] task<response> operator()(request& req, Next& inner) const {
-        const auto given = detail::basic_credentials::of(req.fields());
+        const detail::basic_credentials given = detail::basic_credentials::of(req.fields());
         bool known = false;
         if (given) {
             if constexpr (waits) {
-                known = co_await check_(std::string(given->user()), std::string(given->password()));
+                known = co_await check_(std::string(given.user()), std::string(given.password()));
             } else {
-                known = check_(given->user(), given->password());
+                known = check_(given.user(), given.password());
             }
         }
         if (!known) {
             co_return detail::plain_answer(status::unauthorized).header(field::www_authenticate, challenge_);
         }
-        co_return co_await attempt(with_value<auth_user_key>(given->user(), inner(req)));
+        co_return co_await attempt(with_value<auth_user_key>(given.user(), inner(req)));
     }
 
 private:

@@ -101,6 +101,4 @@ private:
     std::uint64_t octets_;
 };
 
-static_assert(middleware<body_limit>);
-
 } // namespace flux::inline FLUX_ABI::http

@@ -26,7 +26,7 @@ struct queue_limits {
     std::size_t max_waiting = 64;       ///< requests; more are answered 503
     milliseconds max_wait{1'000};       ///< then 503
 };
-static_assert(std::is_trivially_destructible_v<queue_limits>);
+static_assert(__is_trivially_copyable(queue_limits));
 
 /// Lets at most `max_in_progress` requests in at a time, on each worker; some more wait, and all others are answered
 /// 503 with `Retry-After: 1`, at once.
@@ -37,7 +37,7 @@ static_assert(std::is_trivially_destructible_v<queue_limits>);
 class concurrency_limit {
 public:
     explicit concurrency_limit(std::size_t max_in_progress, queue_limits queue = queue_limits())
-        : gates_(std::make_unique<worker_gates>()), max_in_progress_(max_in_progress), queue_(queue) {}
+        : gates_(new worker_gates()), max_in_progress_(max_in_progress), queue_(queue) {}
 
     template <std::same_as<next> Next>
     [[nodiscard]] task<response> operator()(request& req, Next& inner) const {
@@ -103,11 +103,9 @@ private:
         return detail::plain_answer(status::service_unavailable).header(field::retry_after, "1");
     }
 
-    std::unique_ptr<worker_gates> gates_;
+    flux::detail::owner<worker_gates> gates_;
     std::size_t max_in_progress_;
     queue_limits queue_;
 };
-
-static_assert(middleware<concurrency_limit>);
 
 } // namespace flux::inline FLUX_ABI::http

@@ -58,6 +58,4 @@ private:
         .set("Referrer-Policy", "strict-origin-when-cross-origin");
 }
 
-static_assert(middleware<default_fields>);
-
 } // namespace flux::inline FLUX_ABI::http

@@ -169,6 +169,4 @@ private:
     fault_plan* plan_;
 };
 
-static_assert(middleware<fault_layer>);
-
 } // namespace flux::inline FLUX_ABI::http

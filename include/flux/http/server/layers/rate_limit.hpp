@@ -7,6 +7,7 @@
 #pragma once
 
 #include <flux/core/algorithm.hpp>
+#include <flux/core/dynamic_array.hpp>
 #include <flux/core/time.hpp>
 #include <flux/coro/task.hpp>
 #include <flux/http/server/error_answer.hpp>
@@ -108,16 +109,17 @@ private:
 class bucket_table {
 public:
     explicit bucket_table(std::size_t max_keys)
-        : mask_(std::bit_ceil(std::max<std::size_t>(max_keys, ways * 8) / ways) - 1),
-          buckets_(std::make_unique<bucket[]>((mask_ + 1) * ways)) {}
+        : mask_(std::bit_ceil(std::max<std::size_t>(max_keys, ways * 8) / ways) - 1) {
+        buckets_.resize((mask_ + 1) * ways);
+    }
 
     /// Takes a token of a bucket that gets one every `interval` and holds `burst`.
     /// Returns  zero, or how long until there is one.
     [[nodiscard]] duration take(std::string_view key, time_point now, duration interval, std::uint32_t burst) {
         const std::uint64_t hash = hash_(key) | 1; // 0 is an unused bucket
         const std::size_t set = hash >> 8 & mask_;
-        const std::lock_guard lock(mutexes_[set % mutexes_.size()]);
-        bucket* const first = buckets_.get() + set * ways;
+        const std::lock_guard lock(mutexes_[set % locks]);
+        bucket* const first = buckets_.begin() + set * ways;
         bucket* mine = first;
         for (bucket* b = first; b != first + ways; ++b) {
             if (b->hash == hash) {
@@ -141,14 +143,15 @@ public:
 
 private:
     static constexpr std::size_t ways = 8;
+    static constexpr std::size_t locks = 16;
     struct bucket {
         std::uint64_t hash = 0;
         time_point full_at{};
     };
     keyed_hash hash_;
     std::size_t mask_;
-    std::unique_ptr<bucket[]> buckets_;
-    std::array<std::mutex, 16> mutexes_;
+    flux::detail::dynamic_array<bucket> buckets_;
+    std::mutex mutexes_[locks];
 };
 
 struct key_of_remote {
@@ -174,7 +177,7 @@ class rate_limit {
 public:
     explicit rate_limit(double per_second, std::uint32_t burst, Key key = Key(), std::size_t max_keys = 65'536)
         : key_(std::move(key)), burst_(std::max(burst, 1U)), interval_(interval_of(per_second, burst_)),
-          buckets_(std::make_unique<detail::bucket_table>(max_keys)) {}
+          buckets_(new detail::bucket_table(max_keys)) {}
 
     template <std::same_as<next> Next>
     [[nodiscard]] task<response> operator()(request& req, Next& inner) const {
@@ -200,7 +203,7 @@ private:
     Key key_;
     std::uint32_t burst_;
     duration interval_;
-    std::unique_ptr<detail::bucket_table> buckets_;
+    flux::detail::owner<detail::bucket_table> buckets_;
 };
 rate_limit(double, std::uint32_t) -> rate_limit<>;
 

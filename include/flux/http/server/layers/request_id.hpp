@@ -97,6 +97,4 @@ private:
     std::atomic<std::uint64_t> count_{0};
 };
 
-static_assert(middleware<request_id>);
-
 } // namespace flux::inline FLUX_ABI::http

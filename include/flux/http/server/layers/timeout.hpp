@@ -41,6 +41,4 @@ private:
     duration limit_;
 };
 
-static_assert(middleware<timeout>);
-
 } // namespace flux::inline FLUX_ABI::http
