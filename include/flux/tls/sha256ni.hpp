@@ -169,14 +169,13 @@ public:
     }
 
 private:
-    static void keyed(unsigned char* pad, unsigned char with, std::uint32_t* state) noexcept {
+    void keyed(unsigned char* pad, unsigned char with, std::uint32_t* state) noexcept { // in now_, which is wiped
         for (std::size_t i = 0; i < sha256_block; ++i) {
             pad[i] = static_cast<unsigned char>(pad[i] ^ with);
         }
-        wc_Sha256 s;
-        sha256_begin(s);
-        sha256_blocks(s.digest, pad, 1);
-        std::memcpy(state, s.digest, sha256_size);
+        sha256_begin(now_);
+        sha256_blocks(now_.digest, pad, 1);
+        std::memcpy(state, now_.digest, sha256_size);
     }
     void begin(const std::uint32_t* state) noexcept { // behind the block of the key
         std::memcpy(now_.digest, state, sha256_size);
