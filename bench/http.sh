@@ -82,6 +82,6 @@ taskset -c 1 "$work/floor" client port=9702 conns=64 time=1 >/dev/null 2>&1 || t
 before=$(awk '/VmRSS/ { print $2 }' "/proc/$flux/status")
 taskset -c 1 "$work/floor" hold port=9702 conns=10000 >"$work/hold" 2>&1 &
 pids+=($!)
-for _ in $(seq 300); do grep -q holding "$work/hold" && break; sleep 0.1; done
+for _ in $(seq 300); do grep -qs holding "$work/hold" && break; sleep 0.1; done
 after=$(awk '/VmRSS/ { print $2 }' "/proc/$flux/status")
 awk -v b="$before" -v a="$after" 'BEGIN { printf "10000 idle keep-alive   flux   %.0f octets of RSS each (%d KiB before, %d after)\n", (a - b) * 1024 / 10000, b, a }'
