@@ -10,6 +10,7 @@
 
 #include <flux/core/algorithm.hpp>
 #include <flux/core/dynamic_array.hpp>
+#include <flux/core/vacate.hpp>
 #include <flux/http/client/client_connection.hpp>
 #include <flux/http/client/client_layer.hpp>
 #include <flux/http/client/client_request.hpp>
@@ -117,6 +118,21 @@ private:
         pool_type* pool;
         place* next;
     };
+    // Retires a pool when it goes.
+    class retirement {
+    public:
+        explicit retirement(pool_type* pool) noexcept : pool_(pool) {}
+        retirement(retirement&& other) noexcept : pool_(flux::detail::vacate(other.pool_)) {}
+        retirement& operator=(retirement&&) = delete;
+        ~retirement() {
+            if (pool_ != nullptr) {
+                pool_->retire();
+            }
+        }
+
+    private:
+        pool_type* pool_;
+    };
 
     // Reactors are few and stay: the list only grows.
     [[nodiscard]] pool_type& pool_of(scheduler& home) {
@@ -132,9 +148,12 @@ private:
         const auto box = pool->box(); // outlives the pool
         const scheduler* here = scheduler::current();
         const bool own = here != nullptr && here->mailbox() == box;
-        if (own || !reactor::post_to(*box, [pool] { pool->retire(); })) {
+        if (own) {
             pool->retire();
+            return;
         }
+        // Refused by a reactor that has ended, or dropped by one that ends first: then by its end, which is as good.
+        reactor::post_to(*box, [retiring = retirement(pool)] {});
     }
 
     static task<client_response> run(client_core* self, pool_type* pool, exchange_handle ex);
