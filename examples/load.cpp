@@ -19,6 +19,7 @@
 #include <cstdlib>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <flux.hpp>
@@ -212,16 +213,21 @@ flux::task<> connection(load* all, std::uint32_t number) {
     }
 }
 
-flux::task<> generate(load* all) {
-    all->start = flux::clock::now();
-    all->end = all->start + all->run_time;
-    auto limit = co_await flux::within(all->run_time); // what is in flight then does not count
+flux::task<> all_connections(load* all) {
     auto here = co_await flux::this_context();
     flux::task_scope scope(here, flux::scope_policy::collect);
     for (std::uint32_t i = 0; i < all->connections; ++i) {
         scope.spawn(connection, all, i);
     }
     flux::ignore_result(co_await flux::attempt(scope.join()), "failures were counted");
+}
+
+// A point in time and no length: that would count from the loop's time, which may be some milliseconds ago.
+flux::task<> generate(load* all) {
+    all->start = flux::clock::now();
+    all->end = all->start + all->run_time;
+    auto work = all_connections(all); // what is in flight at the end does not count
+    flux::ignore_result(co_await flux::attempt(flux::with_deadline(all->end, std::move(work))), "failures were counted");
     all->run_time = std::min(all->run_time, flux::clock::now() - all->start); // a signal may have come
 }
 
