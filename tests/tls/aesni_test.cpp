@@ -3,6 +3,7 @@
 
 #include <flux/testing/prng.hpp>
 #include <flux/tls/crypto_device.hpp>
+#include <support/octets.hpp>
 
 #include <doctest/doctest.h>
 
@@ -16,15 +17,8 @@ using flux::tls::detail::aes_gcm;
 
 namespace {
 
-using octets = std::vector<unsigned char>;
-
-octets from_hex(const std::string& text) {
-    octets out;
-    for (std::size_t i = 0; i + 1 < text.size(); i += 2) {
-        out.push_back(static_cast<unsigned char>(std::stoi(text.substr(i, 2), nullptr, 16)));
-    }
-    return out;
-}
+using test_support::from_hex;
+using test_support::octets;
 
 struct vector_case {
     const char* key;

@@ -3,6 +3,7 @@
 
 #include <flux/testing/prng.hpp>
 #include <flux/tls/context.hpp>
+#include <support/octets.hpp>
 #include <support/tls_ends.hpp>
 
 #include <doctest/doctest.h>
@@ -16,25 +17,13 @@
 
 using namespace flux;
 using test_support::ca;
+using test_support::from_hex;
+using test_support::octets;
 
 namespace {
 
-using octets = std::vector<unsigned char>;
-
-octets from_hex(const std::string& text) {
-    octets out;
-    for (std::size_t i = 0; i + 1 < text.size(); i += 2) {
-        out.push_back(static_cast<unsigned char>(std::stoi(text.substr(i, 2), nullptr, 16)));
-    }
-    return out;
-}
-octets random_octets(testing::prng& random, std::size_t n) {
-    octets out(n + 1); // one more, so that there is something to point to
-    for (unsigned char& octet : out) {
-        octet = static_cast<unsigned char>(random.next());
-    }
-    return out;
-}
+// One more than n, so that there is something to point to.
+octets random_octets(testing::prng& random, std::size_t n) { return test_support::random_octets(random, n + 1); }
 unsigned size_of(const octets& o) { return static_cast<unsigned>(o.size()); }
 const unsigned char* at(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
 

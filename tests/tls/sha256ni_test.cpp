@@ -3,6 +3,7 @@
 
 #include <flux/testing/prng.hpp>
 #include <flux/tls/crypto_device.hpp>
+#include <support/octets.hpp>
 
 #include <doctest/doctest.h>
 
@@ -16,25 +17,11 @@ namespace detail = flux::tls::detail;
 
 namespace {
 
-using octets = std::vector<unsigned char>;
+using test_support::octets;
+using test_support::random_octets;
+using test_support::to_hex;
 
-std::string hex(const octets& from) {
-    constexpr char digits[] = "0123456789abcdef";
-    std::string text;
-    for (const unsigned char octet : from) {
-        text += digits[octet >> 4];
-        text += digits[octet & 15];
-    }
-    return text;
-}
 octets of(const std::string& text) { return octets(text.begin(), text.end()); }
-octets random_octets(flux::testing::prng& random, std::size_t n) {
-    octets out(n);
-    for (unsigned char& octet : out) {
-        octet = static_cast<unsigned char>(random.next());
-    }
-    return out;
-}
 
 /// A hash of the library's, by the instructions or by its own code.
 struct hash {
@@ -108,7 +95,7 @@ TEST_CASE("agrees with NIST's examples [FIPS 180-4]") {
         hash h(counting_device);
         answers = 0;
         h.add(of(e.message).data(), e.message.size());
-        CHECK(hex(h.end()) == e.digest);
+        CHECK(to_hex(h.end()) == e.digest);
         CHECK(answers == (e.message.empty() ? 1 : 2));
     }
 }
@@ -182,11 +169,11 @@ TEST_CASE("HMAC agrees with its examples [RFC 4231]") {
     if (!ready()) {
         return;
     }
-    CHECK(hex(hmac_of(octets(20, 0x0b), of("Hi There"))) == "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
-    CHECK(hex(hmac_of(of("Jefe"), of("what do ya want for nothing?"))) ==
+    CHECK(to_hex(hmac_of(octets(20, 0x0b), of("Hi There"))) == "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+    CHECK(to_hex(hmac_of(of("Jefe"), of("what do ya want for nothing?"))) ==
           "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
-    CHECK(hex(hmac_of(octets(20, 0xaa), octets(50, 0xdd))) == "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe");
-    CHECK(hex(hmac_of(octets(131, 0xaa), of("Test Using Larger Than Block-Size Key - Hash Key First"))) ==
+    CHECK(to_hex(hmac_of(octets(20, 0xaa), octets(50, 0xdd))) == "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe");
+    CHECK(to_hex(hmac_of(octets(131, 0xaa), of("Test Using Larger Than Block-Size Key - Hash Key First"))) ==
           "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
