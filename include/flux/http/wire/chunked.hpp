@@ -343,8 +343,8 @@ private:
         trailer_text_.resize(section_.position());
         if (section_.present().intersects(detail::refused_in_trailers)) {
             auto bad = trailers_.begin();
-            while (!detail::refused_in_trailers.contains(bad->id)) {
-                ++bad; // present() says that there is one
+            while (bad + 1 != trailers_.end() && !detail::refused_in_trailers.contains(bad->id)) {
+                ++bad;
             }
             return fail(errc::forbidden_trailer, at - (section_.position() - bad->name_at));
         }
