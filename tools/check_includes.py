@@ -3,7 +3,8 @@
 """Compiles every tests/**/*_test.cpp alone (-fsyntax-only): bundled with its neighbours it would find what they include.
 
 What many files reach, as the preprocessor says, is precompiled for those that reach all of it, so that it never gives a
-file what it does not include. Bodies of templates are not instantiated: the stages of tools/test do that.
+file what it does not include; but it comes first, so that a wrong order of includes is not seen here. Bodies of
+templates are not instantiated: the stages of tools/test do that.
 
     tools/check_includes.py [file...]
 """

@@ -2,6 +2,7 @@
 #include <flux/net/dns_message.hpp> // also proves the header is self-contained
 
 #include <support/dns_builder.hpp>
+#include <support/octets.hpp>
 
 #include <doctest/doctest.h>
 
@@ -35,15 +36,6 @@ read parse(const dns_builder& message, const dns::query& q) { return parse(messa
 std::string refusal(std::string_view name) {
     auto n = dns::name::parse(name);
     return n ? "accepted" : n.error().message();
-}
-std::string hex(std::string_view text) {
-    std::string out;
-    for (const char c : text) {
-        static constexpr char digits[] = "0123456789abcdef";
-        out += digits[static_cast<unsigned char>(c) >> 4];
-        out += digits[static_cast<unsigned char>(c) & 15];
-    }
-    return out;
 }
 
 } // namespace
@@ -93,7 +85,7 @@ TEST_CASE("a zone holds itself and what is below it, by whole labels") {
 
 TEST_CASE("a query has exact octets [RFC 1035 4.1, RFC 6891 6.1.2]") {
     const dns::query q = ask("A.example", dns::record_type::aaaa);
-    CHECK(hex(std::string(reinterpret_cast<const char*>(q.octets().data()), q.octets().size())) ==
+    CHECK(test_support::to_hex(std::string(reinterpret_cast<const char*>(q.octets().data()), q.octets().size())) ==
           "1234"
           "0100"
           "0001000000000001"
@@ -101,7 +93,7 @@ TEST_CASE("a query has exact octets [RFC 1035 4.1, RFC 6891 6.1.2]") {
           "001c0001"
           "00002904d0000000000000");
     const dns::query plain(dns::name::parse("a").value(), dns::record_type::a, 7, false);
-    CHECK(hex(std::string(reinterpret_cast<const char*>(plain.octets().data()), plain.octets().size())) ==
+    CHECK(test_support::to_hex(std::string(reinterpret_cast<const char*>(plain.octets().data()), plain.octets().size())) ==
           "000701000001000000000000016100"
           "00010001");
     const dns_question seen(std::string_view(reinterpret_cast<const char*>(q.octets().data()), q.octets().size()));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// support/octets.hpp - octets for tests of cryptography: from hexadecimal digits and back, and random ones.
+// support/octets.hpp - octets for tests: from hexadecimal digits and back, and random ones.
 #pragma once
 
 #include <flux/testing/prng.hpp>
@@ -21,10 +21,13 @@ inline octets from_hex(std::string_view text) {
     }
     return out;
 }
-inline std::string to_hex(const octets& from) {
+/// Params  from  octets, or text
+template <class Octets>
+std::string to_hex(const Octets& from) {
     constexpr char digits[] = "0123456789abcdef";
     std::string text;
-    for (const unsigned char octet : from) {
+    for (const auto each : from) {
+        const auto octet = static_cast<unsigned char>(each);
         text += digits[octet >> 4];
         text += digits[octet & 15];
     }

@@ -8,7 +8,22 @@
 
 #include <string>
 
+#include <dlfcn.h>
 #include <sys/resource.h>
+
+#if defined(__x86_64__) && defined(WOLF_CRYPTO_CB) && !defined(WOLFSSL_AESNI)
+// The library says nobody which callbacks a context has: these stand before its own, and count.
+static int extract_callbacks = 0;
+static int expand_callbacks = 0;
+extern "C" void wolfSSL_CTX_SetHKDFExtractCb(WOLFSSL_CTX* context, CallbackHKDFExtract callback) {
+    extract_callbacks += callback == &flux::tls::detail::extract_callback ? 1 : 0;
+    reinterpret_cast<decltype(&wolfSSL_CTX_SetHKDFExtractCb)>(::dlsym(RTLD_NEXT, __func__))(context, callback);
+}
+extern "C" void wolfSSL_CTX_SetHKDFExpandLabelCb(WOLFSSL_CTX* context, CallbackHKDFExpandLabel callback) {
+    expand_callbacks += callback == &flux::tls::detail::expand_label_callback ? 1 : 0;
+    reinterpret_cast<decltype(&wolfSSL_CTX_SetHKDFExpandLabelCb)>(::dlsym(RTLD_NEXT, __func__))(context, callback);
+}
+#endif
 
 using namespace flux;
 using test_support::ca;
@@ -72,6 +87,19 @@ TEST_CASE("a seed is filled to its end, and never the same") {
         }
     }
     CHECK(seeds[0] != seeds[1]);
+}
+
+TEST_CASE("the device answers for what the processor has instructions for, and so do the callbacks of a context") {
+    using tls::detail::crypto_callback;
+    const bool aes = tls::detail::has_aes_instructions();
+    const bool sha = tls::detail::has_sha_instructions();
+    const CryptoDevCallbackFunc expected = aes ? (sha ? &crypto_callback<true, true> : &crypto_callback<true, false>)
+                                               : (sha ? &crypto_callback<false, true> : &crypto_callback<false, false>);
+    CHECK((tls::detail::best_crypto_callback() == expected));
+    extract_callbacks = expand_callbacks = 0;
+    const auto context = server();
+    CHECK(extract_callbacks == (sha ? 1 : 0));
+    CHECK(expand_callbacks == (sha ? 1 : 0));
 }
 
 TEST_CASE("without AES instructions ciphers are left to the library") {
